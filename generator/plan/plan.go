@@ -1,0 +1,388 @@
+// Package plan is the contract between the two halves of exipol: what the
+// policies mean, stage by stage, with every default filled in. The emitters
+// print it as Exim text and SQL, exipold obeys it, and neither sees the
+// policies themselves; so the three cannot disagree.
+//
+// A plan is plain data. It is named by its ID, the hash of its canonical JSON.
+package plan
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+)
+
+// Format is the version of the plan's JSON. A reader refuses any other.
+const Format = 1
+
+// Stages, by the name of Exim's ACL option without its acl_ or acl_smtp_ (Exim
+// specification, "Access control lists").
+const (
+	Connect = "connect"
+	Helo    = "helo"
+	Mail    = "mail"
+	Rcpt    = "rcpt"
+	Predata = "predata"
+	Data    = "data"
+)
+
+// Stages in the order in which an SMTP session meets them.
+var StageOrder = []string{Connect, Helo, Mail, Rcpt, Predata, Data}
+
+// Halves of a stage: Before the site's own ACL, or After it accepted.
+const (
+	Before = "before"
+	After  = "after"
+)
+
+// Traffic: who is talking.
+const (
+	Inbound    = "inbound"    // a stranger: a client address, neither authenticated nor a relay host
+	Submission = "submission" // authenticated
+	Relay      = "relay"      // unauthenticated, in relay_hosts
+	Local      = "local"      // no client address: -bs, -bS
+)
+
+// TrafficOrder lists all traffic, in the order of the generated text.
+var TrafficOrder = []string{Inbound, Submission, Relay, Local}
+
+// Events that a limit counts.
+const (
+	Connection       = "connection"
+	HeloEvent        = "helo"
+	Recipient        = "recipient"
+	Message          = "message"
+	UnknownRecipient = "unknown_recipient"
+	// NullSender is greylisting's own event, which no limit can name: a message with a
+	// null sender, at predata, some of whose recipients were accepted.
+	NullSender = "null_sender"
+)
+
+// Modes of a policy.
+const (
+	Enforce = "enforce"
+	Observe = "observe" // judged, counted in rows of its own and logged; never acted upon
+)
+
+// What happens where the helper does not answer.
+const (
+	LastKnown = "last_known" // blocks known before stay in force; else pass
+	Pass      = "pass"
+	DeferMail = "defer"
+)
+
+// Verdicts, the strongest first. Accept is the absence of any other.
+const (
+	Drop    = "drop"
+	Deny    = "deny"
+	Defer   = "defer"
+	Freeze  = "freeze"
+	Discard = "discard"
+	Accept  = "accept"
+)
+
+// VerdictOrder is the order in which verdicts win, strongest first.
+var VerdictOrder = []string{Drop, Deny, Defer, Freeze, Discard, Accept}
+
+// Who counts a limit.
+const (
+	EngineHelper = "exipol"
+	EngineExim   = "exim" // Exim's own ratelimit: per host, an exponentially weighted average
+)
+
+// Plan is a whole compiled policy set.
+type Plan struct {
+	Format    int    `json:"format"`
+	ID        string `json:"id"`        // hex, of the canonical JSON without it
+	Exim      string `json:"exim"`      // oldest Exim that must run the text, as "4.94"
+	Layout    string `json:"layout"`    // "debian", "upstream" or "custom"
+	Directory string `json:"directory"` // where the generated Exim text is installed
+	Admin     string `json:"admin,omitempty"`
+
+	MaxDelay   Duration `json:"max_delay"`            // the longest that one command may be delayed
+	Domains    []string `json:"domains"`              // Exim domain list items: what inbound mail may be for
+	RelayHosts []string `json:"relay_hosts"`          // CIDRs
+	Forwarders []string `json:"forwarders,omitempty"` // CIDRs of hosts that forward to this site: never greylisted, tarpitted or counted by client
+	Socket     string   `json:"socket"`               // the helper's Unix socket
+	Timeout    Duration `json:"timeout"`              // for one question, both calls together
+	Mainlog    []string `json:"mainlog"`              // what the log follower reads
+	Store      Store    `json:"store"`                //
+	Lists      []List   `json:"lists,omitempty"`      // sorted by name
+	Greylists  []Grey   `json:"greylists,omitempty"`  // sorted by name
+	Limits     []Limit  `json:"limits,omitempty"`     // sorted by name
+	Stages     []Stage  `json:"stages,omitempty"`     // in StageOrder, only those that a policy needs
+	Tables     []Table  `json:"tables"`               // in the order of creation
+}
+
+// Origin is the place in the policies that something comes from: the file's name
+// within its directory (so that the plan is the same on every machine) and a line
+// counted from 1.
+type Origin struct {
+	File string `json:"file"`
+	Line int    `json:"line"`
+}
+
+func (o Origin) String() string { return fmt.Sprintf("%s:%d", o.File, o.Line) }
+
+// Store says where state is kept.
+type Store struct {
+	Kind string `json:"kind"` // "sqlite"
+	Path string `json:"path,omitempty"`
+}
+
+// Part is one component of a key: a field of the question, normalised. For
+// Field "client" the two prefix lengths say how much of an IPv4 or IPv6 address
+// counts (32 and 128: all of it).
+type Part struct {
+	Field string `json:"field"` // client, helo, sender, sender.domain, recipient, recipient.domain, auth
+	V4    int    `json:"v4,omitempty"`
+	V6    int    `json:"v6,omitempty"`
+}
+
+// Ref names something that exempts, or selects: a list (all its fields, or the
+// one named), or the clients that a greylist policy trusts.
+type Ref struct {
+	List    string `json:"list,omitempty"`
+	Field   string `json:"field,omitempty"`   // client, sender, recipient, auth; empty: any
+	Trusted string `json:"trusted,omitempty"` // a greylist policy's name
+}
+
+// List is a named list. An entry matches where its one field does.
+type List struct {
+	Name    string  `json:"name"`
+	Entries []Entry `json:"entries"`
+	Origin  Origin  `json:"origin"`
+}
+
+// Entry is one pattern of a list. Clients are CIDRs in canonical form. Addresses
+// are "local@domain", "*@domain", "*@*.domain" (its subdomains), "domain" (the same
+// as "*@domain") or "<>", in lower case. Auth is an authenticated id, as it is.
+type Entry struct {
+	Field   string `json:"field"` // client, sender, recipient, auth
+	Pattern string `json:"pattern"`
+	Until   string `json:"until,omitempty"` // RFC 3339, UTC: the first moment at which it no longer holds
+	Why     string `json:"why,omitempty"`
+}
+
+// Grey is a greylist policy. Its key is looked up for every recipient that the
+// site accepted; with a null sender once a message, at predata, so that other
+// hosts' callouts pass.
+type Grey struct {
+	Name      string   `json:"name"`
+	Traffic   string   `json:"traffic"`
+	Key       []Part   `json:"key"`
+	Delay     Duration `json:"delay"`    // a retry earlier than this is deferred again
+	Retry     Duration `json:"retry"`    // a retry later than this starts anew
+	Remember  Duration `json:"remember"` // a passed key is known for so long after its last use
+	Except    []Ref    `json:"except,omitempty"`
+	Trust     *Trust   `json:"trust,omitempty"`
+	Mode      string   `json:"mode"`
+	OnFailure string   `json:"on_failure"`
+	Message   string   `json:"message"`
+	Origin    Origin   `json:"origin"`
+}
+
+// Ref is the policy's full name, as in answers and logs: "greylist.inbound".
+func (g Grey) Ref() string { return "greylist." + g.Name }
+
+// Trust exempts a client after so many passes, of which one in Per counts.
+type Trust struct {
+	Key      []Part   `json:"key"`
+	After    int64    `json:"after"`
+	Per      Duration `json:"per"`
+	Remember Duration `json:"remember"`
+}
+
+// Limit counts events per key in sliding windows, and acts over its tiers' rates.
+type Limit struct {
+	Name      string          `json:"name"`
+	Traffic   string          `json:"traffic"`
+	Events    []WeightedEvent `json:"events"` // sorted by event
+	Key       []Part          `json:"key"`
+	Distinct  *Part           `json:"distinct,omitempty"` // count distinct values of this instead of events
+	Attempts  bool            `json:"attempts,omitempty"` // count what is refused, too
+	Only      []Ref           `json:"only,omitempty"`
+	Except    []Ref           `json:"except,omitempty"`
+	Engine    string          `json:"engine"`
+	Mode      string          `json:"mode"`
+	OnFailure string          `json:"on_failure"`
+	Tiers     []Tier          `json:"tiers"` // in the order of the file
+	Overrides []Override      `json:"overrides,omitempty"`
+	Windows   []Duration      `json:"windows"` // every Per of a tier or an override, each once, ascending
+	Origin    Origin          `json:"origin"`
+}
+
+// Ref is the policy's full name, as in answers and logs: "limit.tarpit".
+func (l Limit) Ref() string { return "limit." + l.Name }
+
+// WeightedEvent is one event that a limit counts, and for how much.
+type WeightedEvent struct {
+	Event  string `json:"event"`
+	Weight int64  `json:"weight"`
+}
+
+// Tier is one rung of a limit: over any of these rates, do all of that.
+type Tier struct {
+	Name      string   `json:"name"`
+	Over      []Rate   `json:"over"`
+	Verdict   string   `json:"verdict"` // accept where the tier only delays or adds headers
+	Message   string   `json:"message,omitempty"`
+	Delay     *Delay   `json:"delay,omitempty"`
+	AddHeader []Header `json:"add_header,omitempty"` // sorted by name
+	Origin    Origin   `json:"origin"`
+}
+
+// Delay slows a client down: Fixed, or Each times all that were counted; at most
+// Max, and for at most Sleepers connections of this gateway at a time (0: no such
+// limit; with that many asleep, the next one is not delayed).
+type Delay struct {
+	Each     Duration `json:"each,omitempty"`
+	Fixed    Duration `json:"fixed,omitempty"`
+	Max      Duration `json:"max"`
+	Sleepers int      `json:"sleepers,omitempty"`
+}
+
+// Header is a header line to add: literal text.
+type Header struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Override gives other rates to some. The first override that applies decides
+// (in the order of the file); a tier that it does not name keeps its own rates.
+type Override struct {
+	Name   string         `json:"name"`
+	Only   []Ref          `json:"only"`
+	Over   []OverrideTier `json:"over"` // in the order of the tiers
+	Origin Origin         `json:"origin"`
+}
+
+// OverrideTier is a tier's name and its other rates.
+type OverrideTier struct {
+	Tier string `json:"tier"`
+	Over []Rate `json:"over"`
+}
+
+// Stage says what is asked at one of Exim's ACLs, and which ACL of the site's own
+// stands between the two halves.
+type Stage struct {
+	Name    string `json:"name"`
+	SiteACL string `json:"site_acl,omitempty"`
+	Before  []Ask  `json:"before,omitempty"` // sorted by traffic (TrafficOrder), then event
+	After   []Ask  `json:"after,omitempty"`
+}
+
+// Ask says whom one event concerns, for one traffic: the policies that the helper
+// is asked about, and the limits that Exim counts itself, each by Ref and sorted.
+// At least one of the two is there.
+type Ask struct {
+	Traffic  string   `json:"traffic"`
+	Event    string   `json:"event"`
+	Policies []string `json:"policies,omitempty"`
+	Exim     []string `json:"exim,omitempty"`
+}
+
+// Table is one table of the store. Column types are portable names that package
+// ddl translates for each dialect.
+type Table struct {
+	Name    string   `json:"name"`
+	Columns []Column `json:"columns"`
+	Key     []string `json:"key"` // primary key
+	Indexes []Index  `json:"indexes,omitempty"`
+}
+
+// Column types.
+const (
+	Name  = "name"  // a short ASCII identifier, up to 64 bytes
+	Bytes = "bytes" // up to 255 bytes, compared byte by byte
+	Int   = "int"   // 64 bits
+	Text  = "text"  // text of any length, never part of a key
+)
+
+// Column is one column; none is ever NULL.
+type Column struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+}
+
+// Index is a secondary index.
+type Index struct {
+	Name    string   `json:"name"`
+	Columns []string `json:"columns"`
+}
+
+// canonical is the JSON that the ID is the hash of: one fixed order of fields,
+// the ID itself empty.
+func (p *Plan) canonical() ([]byte, error) {
+	c := *p
+	c.ID = ""
+	return json.Marshal(&c)
+}
+
+// idLen is the number of hex digits in an ID: 96 bits name a plan for sure and
+// keep the question short.
+const idLen = 24
+
+// Seal computes the plan's ID and sets it.
+func (p *Plan) Seal() error {
+	p.Format = Format
+	b, err := p.canonical()
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(b)
+	p.ID = hex.EncodeToString(sum[:])[:idLen]
+	return nil
+}
+
+// Encode is the plan as the bytes of plan.json: indented, with a final newline,
+// always the same for the same plan.
+func (p *Plan) Encode() ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(p); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// Decode reads plan.json and proves it whole: known format, no unknown fields,
+// nothing after it, and the ID is the hash of the rest. An edited or cut-off
+// plan is an error.
+func Decode(r io.Reader) (*Plan, error) {
+	dec := json.NewDecoder(r)
+	dec.DisallowUnknownFields()
+	var p Plan
+	if err := dec.Decode(&p); err != nil {
+		return nil, fmt.Errorf("read plan: %w", err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, fmt.Errorf("read plan: text after its end")
+	}
+	if p.Format != Format {
+		return nil, fmt.Errorf("plan format %d: this version reads format %d; build the policies again with the exipol of the same version", p.Format, Format)
+	}
+	id := p.ID
+	if err := p.Seal(); err != nil {
+		return nil, err
+	}
+	if id != p.ID {
+		return nil, fmt.Errorf("plan id %s does not fit its content (which makes %s): the file was edited or damaged; build it again", id, p.ID)
+	}
+	return &p, nil
+}
+
+// Stage finds a stage by name; ok is false where no policy needs it.
+func (p *Plan) Stage(name string) (s Stage, ok bool) {
+	for _, s := range p.Stages {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return Stage{}, false
+}

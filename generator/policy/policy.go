@@ -1,0 +1,184 @@
+// Package policy is what the administrator said: the typed form of a policy set,
+// with the place of everything, and without any behaviour. Package load makes it,
+// package check judges it, package lower turns it into a plan.
+package policy
+
+import (
+	"net/netip"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"exipol/generator/plan"
+)
+
+// Value is something that was written down: what, where, and whether at all. An
+// argument that was left out has its default in V and Set false.
+type Value[T any] struct {
+	V     T
+	Range hcl.Range
+	Set   bool
+}
+
+// Set is a whole policy set: all files of a directory.
+type Set struct {
+	Files map[string]*hcl.File // as read, by the name that diagnostics use
+
+	Format    Value[int64]
+	Site      Site
+	Helper    Helper
+	Store     Store
+	Lists     []*List
+	Greylists []*Greylist
+	Limits    []*Limit
+}
+
+// Site is the block of that name.
+type Site struct {
+	DeclRange  hcl.Range
+	Exim       Value[string]
+	Layout     Value[string]
+	Directory  Value[string]
+	Mode       Value[string] // "" where it is not set: each policy's own mode holds
+	Admin      Value[string]
+	Domains    []Value[string]
+	RelayHosts []Value[netip.Prefix]
+	Forwarders []Value[netip.Prefix]
+	MaxDelay   Value[plan.Duration]
+	ACL        map[string]Value[string] // by stage (connect, helo, ...)
+}
+
+// Helper is the block of that name.
+type Helper struct {
+	DeclRange hcl.Range
+	Socket    Value[string]
+	Timeout   Value[plan.Duration]
+	OnFailure Value[string]
+	Mainlog   []Value[string]
+}
+
+// Store is the store block: Kind is its label.
+type Store struct {
+	DeclRange hcl.Range
+	Kind      Value[string]
+	Path      Value[string]
+}
+
+// List is a named list.
+type List struct {
+	Name      string
+	DeclRange hcl.Range
+	Entries   []Entry
+}
+
+// Entry is one pattern of a list, from an argument (clients = [...]) or from an
+// entry block. Field is client, sender, recipient or auth; Pattern is as
+// plan.Entry has it.
+type Entry struct {
+	Field   string
+	Pattern Value[string]
+	Until   Value[string] // RFC 3339 in UTC, "" for no end
+	Why     Value[string]
+}
+
+// Ref is a reference in only or except: list.NAME, list.NAME.FIELD or
+// greylist.NAME.trusted. Load has resolved it: what it names exists.
+type Ref struct {
+	plan.Ref
+	Range hcl.Range
+}
+
+// Part is one component of a key, as written.
+type Part struct {
+	plan.Part
+	Text  string // as the administrator wrote it: "client.net", "net(client.ip, 24, 64)"
+	Range hcl.Range
+}
+
+// Greylist is a greylist block.
+type Greylist struct {
+	Name      string
+	DeclRange hcl.Range
+	Traffic   Value[string]
+	Key       []Part
+	Delay     Value[plan.Duration]
+	Retry     Value[plan.Duration]
+	Remember  Value[plan.Duration]
+	Except    []Ref
+	Trust     *Trust
+	Mode      Value[string]
+	OnFailure Value[string] // "" where the helper's holds
+	Message   Value[string]
+}
+
+// Trust is a greylist's trust block.
+type Trust struct {
+	DeclRange hcl.Range
+	Key       []Part
+	After     Value[int64]
+	Per       Value[plan.Duration]
+	Remember  Value[plan.Duration]
+}
+
+// Limit is a limit block.
+type Limit struct {
+	Name      string
+	DeclRange hcl.Range
+	Traffic   Value[string]
+	Events    []Event // from event or events, in the order of the file
+	Key       []Part
+	Distinct  *Part // count = distinct(...)
+	Attempts  Value[bool]
+	Only      []Ref
+	Except    []Ref
+	Engine    Value[string]
+	Mode      Value[string]
+	OnFailure Value[string]
+	Tiers     []*Tier
+	Overrides []*Override
+}
+
+// Event is one counted event and its weight.
+type Event struct {
+	Name   Value[string]
+	Weight Value[int64]
+}
+
+// Tier is a tier block. At most one of the verdict's blocks is there.
+type Tier struct {
+	Name      string
+	DeclRange hcl.Range
+	Over      []Value[plan.Rate]
+	Verdict   Value[string] // drop, deny, defer, discard, freeze; not Set where there is none
+	Message   Value[string] // of drop, deny, defer
+	Delay     *Delay
+	AddHeader []Header
+}
+
+// Delay is a tier's delay block.
+type Delay struct {
+	DeclRange hcl.Range
+	Each      Value[plan.Duration]
+	Fixed     Value[plan.Duration]
+	Max       Value[plan.Duration]
+	Sleepers  Value[int64]
+}
+
+// Header is one item of add_header.
+type Header struct {
+	Name  Value[string]
+	Value Value[string]
+}
+
+// Override is an override block.
+type Override struct {
+	Name      string
+	DeclRange hcl.Range
+	Only      []Ref
+	Over      []OverrideTier
+}
+
+// OverrideTier is one item of an override's over: a tier's name and its rates.
+type OverrideTier struct {
+	Tier  Value[string]
+	Rates []Value[plan.Rate]
+}
