@@ -1,0 +1,343 @@
+// Package lower turns policies into a plan. It is the one place where meaning is
+// decided: defaults that depend on other settings, the order of things, which
+// stage asks what, and which tables that needs. It expects a set that packages load
+// and check found no error in.
+package lower
+
+import (
+	"cmp"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"exipol/generator/plan"
+	"exipol/generator/policy"
+)
+
+// siteACLs are the ACLs that each layout's stock configuration defines, by stage.
+var siteACLs = map[string]map[string]string{
+	"debian":   {plan.Mail: "acl_check_mail", plan.Rcpt: "acl_check_rcpt", plan.Data: "acl_check_data"},
+	"upstream": {plan.Rcpt: "acl_check_rcpt", plan.Data: "acl_check_data"},
+	"custom":   {},
+}
+
+// SiteACL is the name of the site's own ACL for a stage: what the site block says,
+// else what the layout's stock configuration has, else "".
+func SiteACL(site policy.Site, stage string) string {
+	if acl, named := site.ACL[stage]; named {
+		return acl.V
+	}
+	return siteACLs[site.Layout.V][stage]
+}
+
+// Lower makes the plan of a checked set, sealed.
+func Lower(set *policy.Set) (*plan.Plan, error) {
+	p := &plan.Plan{
+		Exim:       set.Site.Exim.V,
+		Layout:     set.Site.Layout.V,
+		Directory:  set.Site.Directory.V,
+		Admin:      set.Site.Admin.V,
+		MaxDelay:   set.Site.MaxDelay.V,
+		Domains:    values(set.Site.Domains),
+		RelayHosts: texts(set.Site.RelayHosts),
+		Forwarders: texts(set.Site.Forwarders),
+		Socket:     set.Helper.Socket.V,
+		Timeout:    set.Helper.Timeout.V,
+		Mainlog:    values(set.Helper.Mainlog),
+		Store:      plan.Store{Kind: set.Store.Kind.V, Path: set.Store.Path.V},
+	}
+	for _, l := range set.Lists {
+		p.Lists = append(p.Lists, list(l))
+	}
+	for _, g := range set.Greylists {
+		p.Greylists = append(p.Greylists, greylist(set, g))
+	}
+	for _, l := range set.Limits {
+		p.Limits = append(p.Limits, limit(set, l))
+	}
+	slices.SortFunc(p.Lists, func(a, b plan.List) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(p.Greylists, func(a, b plan.Grey) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(p.Limits, func(a, b plan.Limit) int { return cmp.Compare(a.Name, b.Name) })
+	p.Stages = stages(set.Site, p)
+	p.Tables = tables(p)
+	if err := p.Seal(); err != nil {
+		return nil, fmt.Errorf("seal the plan: %w", err)
+	}
+	return p, nil
+}
+
+func values(vs []policy.Value[string]) []string {
+	out := make([]string, 0, len(vs))
+	for _, v := range vs {
+		out = append(out, v.V)
+	}
+	return out
+}
+
+func texts[T fmt.Stringer](vs []policy.Value[T]) []string {
+	out := make([]string, 0, len(vs))
+	for _, v := range vs {
+		out = append(out, v.V.String())
+	}
+	return out
+}
+
+// origin drops the folder, so that the plan does not depend on where the policies
+// lie on this machine.
+func origin(r hcl.Range) plan.Origin {
+	return plan.Origin{File: filepath.Base(r.Filename), Line: r.Start.Line}
+}
+
+func list(l *policy.List) plan.List {
+	out := plan.List{Name: l.Name, Origin: origin(l.DeclRange)}
+	for _, e := range l.Entries {
+		out.Entries = append(out.Entries, plan.Entry{
+			Field: e.Field, Pattern: e.Pattern.V, Until: e.Until.V, Why: e.Why.V,
+		})
+	}
+	return out
+}
+
+// mode is the site's where it observes, for that overrides every policy.
+func mode(set *policy.Set, own policy.Value[string]) string {
+	if set.Site.Mode.V == plan.Observe {
+		return plan.Observe
+	}
+	return own.V
+}
+
+func onFailure(set *policy.Set, own policy.Value[string]) string {
+	if own.Set {
+		return own.V
+	}
+	return set.Helper.OnFailure.V
+}
+
+func parts(ps []policy.Part) []plan.Part {
+	out := make([]plan.Part, 0, len(ps))
+	for _, p := range ps {
+		out = append(out, p.Part)
+	}
+	return out
+}
+
+func refs(rs []policy.Ref) []plan.Ref {
+	var out []plan.Ref
+	for _, r := range rs {
+		out = append(out, r.Ref)
+	}
+	return out
+}
+
+func greylist(set *policy.Set, g *policy.Greylist) plan.Grey {
+	out := plan.Grey{
+		Name:      g.Name,
+		Traffic:   g.Traffic.V,
+		Key:       parts(g.Key),
+		Delay:     g.Delay.V,
+		Retry:     g.Retry.V,
+		Remember:  g.Remember.V,
+		Except:    refs(g.Except),
+		Mode:      mode(set, g.Mode),
+		OnFailure: onFailure(set, g.OnFailure),
+		Message:   g.Message.V,
+		Origin:    origin(g.DeclRange),
+	}
+	if t := g.Trust; t != nil {
+		out.Trust = &plan.Trust{Key: parts(t.Key), After: t.After.V, Per: t.Per.V, Remember: t.Remember.V}
+	}
+	return out
+}
+
+func limit(set *policy.Set, l *policy.Limit) plan.Limit {
+	out := plan.Limit{
+		Name:      l.Name,
+		Traffic:   l.Traffic.V,
+		Key:       parts(l.Key),
+		Attempts:  l.Attempts.V,
+		Only:      refs(l.Only),
+		Except:    refs(l.Except),
+		Engine:    l.Engine.V,
+		Mode:      mode(set, l.Mode),
+		OnFailure: onFailure(set, l.OnFailure),
+		Origin:    origin(l.DeclRange),
+	}
+	for _, e := range l.Events {
+		out.Events = append(out.Events, plan.WeightedEvent{Event: e.Name.V, Weight: e.Weight.V})
+	}
+	slices.SortFunc(out.Events, func(a, b plan.WeightedEvent) int { return cmp.Compare(a.Event, b.Event) })
+	if l.Distinct != nil {
+		out.Distinct = &l.Distinct.Part
+	}
+	for _, t := range l.Tiers {
+		out.Tiers = append(out.Tiers, tier(set, t))
+	}
+	for _, o := range l.Overrides {
+		out.Overrides = append(out.Overrides, override(out.Tiers, o))
+	}
+	out.Windows = windows(out)
+	return out
+}
+
+// defaultMessages are the reply texts of tiers that give none.
+var defaultMessages = map[string]string{
+	plan.Defer: "too much at the moment, please try again later",
+	plan.Deny:  "refused by this site's policy",
+	plan.Drop:  "refused by this site's policy",
+}
+
+func tier(set *policy.Set, t *policy.Tier) plan.Tier {
+	out := plan.Tier{Name: t.Name, Over: rates(t.Over), Verdict: plan.Accept, Origin: origin(t.DeclRange)}
+	if t.Verdict.Set {
+		out.Verdict = t.Verdict.V
+		out.Message = t.Message.V
+		if out.Message == "" {
+			out.Message = defaultMessages[out.Verdict]
+		}
+	}
+	if d := t.Delay; d != nil {
+		out.Delay = &plan.Delay{Each: d.Each.V, Fixed: d.Fixed.V, Max: d.Max.V, Sleepers: int(d.Sleepers.V)}
+		if !d.Max.Set {
+			out.Delay.Max = set.Site.MaxDelay.V
+		}
+		out.Delay.Max = min(out.Delay.Max, set.Site.MaxDelay.V)
+	}
+	for _, h := range t.AddHeader {
+		out.AddHeader = append(out.AddHeader, plan.Header{Name: h.Name.V, Value: h.Value.V})
+	}
+	slices.SortFunc(out.AddHeader, func(a, b plan.Header) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+func rates(vs []policy.Value[plan.Rate]) []plan.Rate {
+	out := make([]plan.Rate, 0, len(vs))
+	for _, v := range vs {
+		out = append(out, v.V)
+	}
+	return out
+}
+
+func override(tiers []plan.Tier, o *policy.Override) plan.Override {
+	out := plan.Override{Name: o.Name, Only: refs(o.Only), Origin: origin(o.DeclRange)}
+	for _, t := range tiers {
+		for _, over := range o.Over {
+			if over.Tier.V == t.Name {
+				out.Over = append(out.Over, plan.OverrideTier{Tier: t.Name, Over: rates(over.Rates)})
+			}
+		}
+	}
+	return out
+}
+
+// windows lists every window that a limit looks at, each once, the shortest first.
+func windows(l plan.Limit) []plan.Duration {
+	var out []plan.Duration
+	add := func(rs []plan.Rate) {
+		for _, r := range rs {
+			if !slices.Contains(out, r.Per) {
+				out = append(out, r.Per)
+			}
+		}
+	}
+	for _, t := range l.Tiers {
+		add(t.Over)
+	}
+	for _, o := range l.Overrides {
+		for _, t := range o.Over {
+			add(t.Over)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// tables lists the tables by shape, so that one more limit needs no migration.
+func tables(p *plan.Plan) []plan.Table {
+	var counter, distinct bool
+	for _, l := range p.Limits {
+		if l.Engine == plan.EngineExim {
+			continue
+		}
+		if l.Distinct != nil {
+			distinct = true
+		} else {
+			counter = true
+		}
+	}
+	return plan.Tables(len(p.Greylists) > 0, counter, distinct)
+}
+
+// stageOf says where an event happens.
+var stageOf = map[string]struct{ stage, half string }{
+	plan.Connection:       {plan.Connect, plan.Before},
+	plan.HeloEvent:        {plan.Helo, plan.Before},
+	plan.UnknownRecipient: {plan.Rcpt, plan.Before},
+	plan.Recipient:        {plan.Rcpt, plan.After},
+	plan.Message:          {plan.Data, plan.After},
+}
+
+// stages collects whom each event concerns, at its half of its stage.
+func stages(site policy.Site, p *plan.Plan) []plan.Stage {
+	type where struct{ stage, half, traffic, event string }
+	asks := map[where]*plan.Ask{}
+	ask := func(stage, half, traffic, event string) *plan.Ask {
+		w := where{stage, half, traffic, event}
+		if asks[w] == nil {
+			asks[w] = &plan.Ask{Traffic: traffic, Event: event}
+		}
+		return asks[w]
+	}
+	for _, g := range p.Greylists {
+		for _, a := range []*plan.Ask{
+			ask(plan.Rcpt, plan.After, g.Traffic, plan.Recipient),
+			ask(plan.Predata, plan.After, g.Traffic, plan.NullSender),
+		} {
+			a.Policies = append(a.Policies, g.Ref())
+		}
+	}
+	for _, l := range p.Limits {
+		for _, e := range l.Events {
+			at := stageOf[e.Event]
+			a := ask(at.stage, at.half, l.Traffic, e.Event)
+			if l.Engine == plan.EngineExim {
+				a.Exim = append(a.Exim, l.Ref())
+			} else {
+				a.Policies = append(a.Policies, l.Ref())
+			}
+		}
+	}
+	var out []plan.Stage
+	for _, name := range plan.StageOrder {
+		s := plan.Stage{Name: name, SiteACL: SiteACL(site, name)}
+		for w, a := range asks {
+			if w.stage != name {
+				continue
+			}
+			slices.Sort(a.Policies)
+			slices.Sort(a.Exim)
+			if w.half == plan.Before {
+				s.Before = append(s.Before, *a)
+			} else {
+				s.After = append(s.After, *a)
+			}
+		}
+		if s.Before == nil && s.After == nil {
+			continue
+		}
+		sortAsks(s.Before)
+		sortAsks(s.After)
+		out = append(out, s)
+	}
+	return out
+}
+
+func sortAsks(asks []plan.Ask) {
+	slices.SortFunc(asks, func(a, b plan.Ask) int {
+		return cmp.Or(
+			cmp.Compare(slices.Index(plan.TrafficOrder, a.Traffic), slices.Index(plan.TrafficOrder, b.Traffic)),
+			strings.Compare(a.Event, b.Event))
+	})
+}
