@@ -1,0 +1,316 @@
+package emit
+
+import (
+	"fmt"
+	"strings"
+
+	"exipol/generator/exim"
+	"exipol/generator/plan"
+	"exipol/generator/wire"
+	"exipol/templates"
+)
+
+// awaySeconds is how long a connection does not ask again after a failure.
+const awaySeconds = 60
+
+// secondCall is the part of the timeout that the second call gets: after a failed
+// connect it returns at once, after a read timeout it asks again.
+const secondCall = 1
+
+// aclText is the content of exipol.acl, without the header.
+func aclText(p *plan.Plan) (string, error) {
+	e := emitter{plan: p, greylists: map[string]*plan.Grey{}, limits: map[string]*plan.Limit{}}
+	for i := range p.Greylists {
+		e.greylists[p.Greylists[i].Ref()] = &p.Greylists[i]
+	}
+	for i := range p.Limits {
+		e.limits[p.Limits[i].Ref()] = &p.Limits[i]
+	}
+	v := aclView{
+		Socket:      exim.Quote(p.Socket),
+		First:       exim.Text(fmt.Sprintf("%ds", p.Timeout.Seconds()-secondCall)),
+		Second:      exim.Text(fmt.Sprintf("%ds", secondCall)),
+		AnswerRegex: wire.AnswerRegex,
+		AwaySeconds: awaySeconds,
+	}
+	for _, s := range p.Stages {
+		sv := e.stage(s)
+		v.Asks = v.Asks || sv.Before != nil || sv.After != nil
+		v.Stages = append(v.Stages, sv)
+	}
+	var b strings.Builder
+	if err := templates.Exim().ExecuteTemplate(&b, "acl.tmpl", v); err != nil {
+		return "", fmt.Errorf("print the ACLs: %w", err)
+	}
+	return b.String(), nil
+}
+
+// emitter turns a plan's stages into what the templates print.
+type emitter struct {
+	plan      *plan.Plan
+	greylists map[string]*plan.Grey
+	limits    map[string]*plan.Limit
+}
+
+func (e *emitter) stage(s plan.Stage) stageView {
+	v := stageView{
+		Name:        exim.Text(s.Name),
+		Traffic:     e.traffic(),
+		SiteACL:     exim.Quote(s.SiteACL),
+		Before:      e.half(s, plan.Before, s.Before),
+		After:       e.half(s, plan.After, s.After),
+		BeforeRates: e.rates(s, plan.Before, s.Before),
+		AfterRates:  e.rates(s, plan.After, s.After),
+	}
+	if s.Name == plan.Rcpt && e.asksAfterRcpt() {
+		v.KeepRecipient = wire.Recipient
+	}
+	return v
+}
+
+// asksAfterRcpt says whether a question of a later stage carries a recipient.
+func (e *emitter) asksAfterRcpt() bool {
+	for _, s := range e.plan.Stages {
+		if s.Name == plan.Predata || s.Name == plan.Data {
+			return true
+		}
+	}
+	return false
+}
+
+// traffic expands to who is talking. Relay hosts are told by address, for that is
+// what the log follower will see, too.
+func (e *emitter) traffic() exim.Text {
+	stranger := exim.Text(plan.Inbound)
+	if len(e.plan.RelayHosts) > 0 {
+		stranger = "${if match_ip{$sender_host_address}{" + exim.Addresses(e.plan.RelayHosts) + "}{relay}{inbound}}"
+	}
+	return "${if !def:sender_host_address {local}{${if def:sender_host_authenticated {submission}{" + stranger + "}}}}"
+}
+
+// half is what the helper is asked about at one half of a stage; nil for nothing.
+func (e *emitter) half(s plan.Stage, half string, asks []plan.Ask) *halfView {
+	v := &halfView{
+		Stage: exim.Text(s.Name), Half: exim.Text(half),
+		WaiveSeconds: wire.WaiveSeconds,
+		MaxDelay:     e.plan.MaxDelay.Seconds(),
+		LogFields:    logFields(s.Name),
+		Question:     e.question(s.Name, half),
+	}
+	var acts actors
+	done := map[string]bool{} // a policy's statements are printed once, whatever it is asked for
+	for _, ask := range asks {
+		if len(ask.Policies) == 0 {
+			continue
+		}
+		v.Concerns = append(v.Concerns, e.concern(s.Name, ask))
+		v.Waives = v.Waives || half == plan.After
+		for _, ref := range ask.Policies {
+			e.failure(v, s.Name, ask.Traffic, ref)
+			if !done[ref] {
+				done[ref] = true
+				e.obey(v, &acts, ref)
+			}
+		}
+	}
+	if v.Concerns == nil {
+		return nil
+	}
+	v.Observes, v.Delays, v.Freezes = some(acts.observe), some(acts.delay), some(acts.freeze)
+	return v
+}
+
+// actors are those that one statement serves for all: a place and a name each.
+type actors struct{ observe, delay, freeze []exim.Text }
+
+// some is a comment that names the first few of them.
+func some(names []exim.Text) exim.Text {
+	const most = 3
+	var words []string
+	for i, n := range names {
+		if i == most && len(names) > most+1 {
+			words = append(words, fmt.Sprintf("and %d more", len(names)-most))
+			break
+		}
+		words = append(words, string(n))
+	}
+	return exim.Text(strings.Join(words, ", "))
+}
+
+func (e *emitter) question(stage, half string) exim.Text {
+	x := wire.Expressions{
+		Traffic: "$acl_c_exipol_traffic",
+		Events:  "$acl_c_exipol_events",
+		Helo:    stage != plan.Connect,
+		Sender:  stage != plan.Connect && stage != plan.Helo,
+	}
+	switch stage {
+	case plan.Rcpt:
+		x.Recipient = wire.Recipient
+	case plan.Predata, plan.Data:
+		x.Recipient = "$acl_m_exipol_rcpt"
+	}
+	return exim.Text(wire.QuestionText(e.plan.ID, stage, half, x))
+}
+
+// logFields are what a log line of ours says beside the policy and the client.
+func logFields(stage string) exim.Text {
+	switch stage {
+	case plan.Rcpt:
+		return "<$sender_address> to <$local_part@$domain>"
+	case plan.Predata, plan.Data:
+		return "<$sender_address>"
+	case plan.Helo:
+		return "helo $sender_helo_name"
+	}
+	return "at " + exim.Text(stage)
+}
+
+func (e *emitter) concern(stage string, ask plan.Ask) concernView {
+	v := concernView{
+		For:       e.names(ask.Policies),
+		Traffic:   exim.Text(ask.Traffic),
+		Condition: e.senderCondition(stage, ask.Policies),
+		Event:     exim.Text(ask.Event),
+	}
+	if ask.Event == plan.UnknownRecipient {
+		v.Unknown = true
+		v.Domains = e.domains(ask.Traffic)
+	}
+	return v
+}
+
+// domains restricts verification to the site's own domains for a stranger, who has
+// no business with any other; one's own users may write to the whole world.
+func (e *emitter) domains(traffic string) exim.Text {
+	if traffic != plan.Inbound {
+		return ""
+	}
+	return exim.List(e.plan.Domains)
+}
+
+// senderCondition keeps what greylisting does not want out of the question: a null
+// sender waits for predata, so that other hosts' callouts pass.
+func (e *emitter) senderCondition(stage string, refs []string) exim.Text {
+	for _, ref := range refs {
+		if e.greylists[ref] == nil {
+			return ""
+		}
+	}
+	if stage == plan.Predata {
+		return "${if and{ {!def:sender_address} {def:acl_m_exipol_rcpt} }}"
+	}
+	return "${if def:sender_address}"
+}
+
+// names is a comment that says where the policies stand.
+func (e *emitter) names(refs []string) exim.Text {
+	var names []exim.Text
+	for _, ref := range refs {
+		names = append(names, named(e.origin(ref), ref))
+	}
+	return some(names)
+}
+
+// named is a policy's place and name, for a comment.
+func named(o plan.Origin, name string) exim.Text {
+	return exim.Comment(o.String()) + " " + exim.Text(name)
+}
+
+func (e *emitter) origin(ref string) plan.Origin {
+	if g := e.greylists[ref]; g != nil {
+		return g.Origin
+	}
+	return e.limits[ref].Origin
+}
+
+// obey adds the statements that carry out what an answer may say of one policy.
+func (e *emitter) obey(v *halfView, acts *actors, ref string) {
+	if g := e.greylists[ref]; g != nil {
+		if g.Mode == plan.Observe {
+			acts.observe = append(acts.observe, named(g.Origin, ref))
+			return
+		}
+		v.Verdicts = append(v.Verdicts, verdict(g.Origin, ref, plan.Defer, g.Message))
+		return
+	}
+	l := e.limits[ref]
+	if l.Mode == plan.Observe {
+		acts.observe = append(acts.observe, named(l.Origin, ref))
+		return
+	}
+	for _, t := range l.Tiers {
+		name := ref + "/" + t.Name
+		if t.Delay != nil {
+			acts.delay = append(acts.delay, named(t.Origin, name))
+		}
+		if len(t.AddHeader) > 0 {
+			v.Headers = append(v.Headers, headersView{
+				For: named(t.Origin, name), Pattern: exim.Regex(name), Lines: headerLines(t.AddHeader),
+			})
+		}
+		switch t.Verdict {
+		case plan.Accept:
+		case plan.Freeze:
+			acts.freeze = append(acts.freeze, named(t.Origin, name))
+		default:
+			v.Verdicts = append(v.Verdicts, verdict(t.Origin, name, t.Verdict, t.Message))
+		}
+	}
+}
+
+func headerLines(hs []plan.Header) []headerView {
+	var out []headerView
+	for _, h := range hs {
+		out = append(out, headerView{Name: exim.Quote(h.Name), Value: exim.Quote(h.Value)})
+	}
+	return out
+}
+
+func verdict(o plan.Origin, name, verdict, message string) verdictView {
+	v := verdictView{
+		For:     named(o, name),
+		Verb:    exim.Text(fmt.Sprintf("%-6s", verdict)),
+		Verdict: exim.Text(verdict),
+		Pattern: exim.Regex(name),
+		Log:     "exipol: " + exim.Text(name),
+	}
+	if verdict != plan.Discard {
+		v.Message = reply(verdict, message, name)
+	}
+	return v
+}
+
+// reply is an SMTP reply of a fixed code, the policy's own text, and its name, so
+// that the sender's postmaster can say which policy it was.
+func reply(verdict, message, name string) exim.Text {
+	code := exim.Text("550 5.7.1 ")
+	if verdict == plan.Defer {
+		code = "451 4.7.1 "
+	}
+	return code + exim.Quote(message+" ("+name+")")
+}
+
+// failure adds the statement for a policy that wants mail deferred rather than
+// passed while the helper is away.
+func (e *emitter) failure(v *halfView, stage, traffic, ref string) {
+	g, l := e.greylists[ref], e.limits[ref]
+	mode, onFailure := "", ""
+	condition := exim.Text("")
+	if g != nil {
+		mode, onFailure = g.Mode, g.OnFailure
+		condition = e.senderCondition(stage, []string{ref})
+	} else {
+		mode, onFailure = l.Mode, l.OnFailure
+	}
+	if onFailure != plan.DeferMail || mode == plan.Observe {
+		return
+	}
+	v.Failures = append(v.Failures, failureView{
+		For:       named(e.origin(ref), ref),
+		Traffic:   exim.Text(traffic),
+		Condition: condition,
+		Message:   "451 4.3.2 " + exim.Quote("not available at the moment, please try again later ("+ref+")"),
+		Log:       "exipol: " + exim.Text(ref) + " on_failure",
+	})
+}

@@ -1,0 +1,81 @@
+package emit
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"exipol/generator/plan"
+	"exipol/templates"
+)
+
+// debianHook is the macro through which new ACLs enter Debian's configuration: the
+// file that it names is included at the end of an ACL.
+const debianHook = "LOCAL_DENY_EXCEPTIONS_LOCAL_ACL_FILE"
+
+// installStage is a stage as INSTALL.txt speaks of it.
+type installStage struct {
+	Name    string
+	Option  string // "acl_smtp_rcpt"
+	SiteACL string // "" where the policies name none
+}
+
+// installData is what the templates of INSTALL.txt may print.
+type installData struct {
+	Plan, Dir, Group, Exim, Socket string
+	StoreDir                       string         // directory of the store's file, "" where it has none
+	Names                          []string       // of the stages
+	Stages                         []installStage //
+	Wrapped, Unwrapped             []installStage // with and without an ACL of the site's
+	Macros                         []string       // Debian: definitions in exipol.main
+	Direct                         []installStage // Debian: stages that have no macro
+	Options                        []string       // other layouts: the site's lines that exipol.main replaces
+	Restore                        []string       // and those to write again afterwards
+}
+
+// installText is INSTALL.txt: the steps for this layout, and only for the stages
+// that this plan uses.
+func installText(p *plan.Plan) string {
+	d := installData{Plan: p.ID, Dir: p.Directory, Group: "exim", Exim: "/usr/sbin/exim", Socket: p.Socket}
+	if p.Layout == "debian" {
+		d.Group, d.Exim = "Debian-exim", "/usr/sbin/exim4"
+	}
+	if p.Store.Kind == "sqlite" && p.Store.Path != "" {
+		d.StoreDir = path.Dir(p.Store.Path)
+	}
+	for _, s := range p.Stages {
+		d.add(installStage{Name: s.Name, Option: "acl_smtp_" + s.Name, SiteACL: s.SiteACL})
+	}
+	d.Macros = append(d.Macros, fmt.Sprintf("%s = %s/%s", debianHook, p.Directory, ACLFile))
+
+	name := p.Layout + ".txt"
+	if templates.Install.Lookup(name) == nil {
+		name = "custom.txt"
+	}
+	var b strings.Builder
+	if err := templates.Install.ExecuteTemplate(&b, name, d); err != nil {
+		// The templates are compiled in and the data has a fixed type: a test prints
+		// each of them, so this is a fault of the program and not of a policy.
+		panic(err)
+	}
+	return b.String()
+}
+
+// add files a stage under everything that the templates say of it.
+func (d *installData) add(s installStage) {
+	d.Names = append(d.Names, s.Name)
+	d.Stages = append(d.Stages, s)
+	if macro, ok := debianMacros[s.Name]; ok {
+		d.Macros = append(d.Macros, fmt.Sprintf("%s = exipol_%s", macro, s.Name))
+	} else {
+		d.Direct = append(d.Direct, s)
+	}
+	if s.SiteACL == "" {
+		d.Unwrapped = append(d.Unwrapped, s)
+		d.Options = append(d.Options, s.Option+" = ...")
+		return
+	}
+	d.Wrapped = append(d.Wrapped, s)
+	d.Options = append(d.Options, s.Option+" = "+s.SiteACL)
+	d.Restore = append(d.Restore, s.Option+" = "+s.SiteACL)
+}

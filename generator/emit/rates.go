@@ -1,0 +1,139 @@
+package emit
+
+import (
+	"fmt"
+	"strings"
+
+	"exipol/generator/exim"
+	"exipol/generator/plan"
+)
+
+// rates is what Exim itself counts at one half of a stage; nil for nothing.
+func (e *emitter) rates(s plan.Stage, half string, asks []plan.Ask) *ratesView {
+	v := &ratesView{Stage: exim.Text(s.Name), Half: exim.Text(half)}
+	for _, ask := range asks {
+		for _, ref := range ask.Exim {
+			l := e.limits[ref]
+			for _, t := range l.Tiers {
+				for _, r := range t.Over {
+					v.Rates = append(v.Rates, e.rate(l, t, r, ask))
+				}
+			}
+		}
+	}
+	if v.Rates == nil {
+		return nil
+	}
+	return v
+}
+
+// rate is one ratelimit statement. Its key names the policy and the tier, because
+// Exim computes the rate of one key once per command, and is hashed, because a key
+// may be what a client chose, and options and key share one list (Exim
+// specification, "Rate limiting incoming messages").
+func (e *emitter) rate(l *plan.Limit, t plan.Tier, r plan.Rate, ask plan.Ask) rateView {
+	name := l.Ref() + "/" + t.Name
+	v := rateView{
+		For:     named(t.Origin, name),
+		Traffic: exim.Text(ask.Traffic),
+		Except:  e.clients(l.Except),
+		Only:    e.clients(l.Only),
+		Rate:    exim.Text(fmt.Sprintf("%d / %s", r.Count, r.Per)),
+		Key:     exim.Text("exipol-"+l.Mode+"-"+strings.ReplaceAll(l.Ref(), ".", "-")+"-"+t.Name) + "-${sha256:" + keyText(l.Key) + "}",
+		Log:     "exipol: " + exim.Text(name),
+	}
+	if ask.Event == plan.UnknownRecipient {
+		v.Unknown, v.Domains = true, e.domains(ask.Traffic)
+	}
+	refuses := t.Verdict == plan.Defer || t.Verdict == plan.Deny || t.Verdict == plan.Drop
+	v.Options = per(ask.Event) + " / " + update(refuses && !l.Attempts)
+	if l.Mode == plan.Observe {
+		v.Verb = "warn  "
+		v.Log = "exipol: observe " + exim.Text(name) + ": would " + exim.Text(t.Verdict) + " [$sender_host_address]"
+		return v
+	}
+	v.Headers = headerLines(t.AddHeader)
+	if d := t.Delay; d != nil {
+		v.Delay = exim.Text(min(d.Fixed, d.Max).String())
+	}
+	switch {
+	case refuses:
+		v.Verb, v.Refuses = exim.Text(fmt.Sprintf("%-6s", t.Verdict)), true
+		v.Message = reply(t.Verdict, t.Message, name)
+	case t.Verdict == plan.Discard:
+		v.Verb, v.Refuses = "discard", true
+	default:
+		v.Verb, v.Freeze = "warn  ", t.Verdict == plan.Freeze
+		v.Log += " [$sender_host_address]"
+	}
+	return v
+}
+
+// per says what one event is to Exim.
+func per(event string) exim.Text {
+	switch event {
+	case plan.Connection:
+		return "per_conn"
+	case plan.Message:
+		return "per_mail"
+	}
+	return "per_cmd"
+}
+
+// update chooses whether events over the limit count: they do not where they are
+// refused anyway, and must where the tier lets them pass.
+func update(leaky bool) exim.Text {
+	if leaky {
+		return "leaky"
+	}
+	return "strict"
+}
+
+// keyText expands to the key, its parts apart from each other by a byte that none
+// of them holds unencoded.
+func keyText(parts []plan.Part) exim.Text {
+	var words []string
+	for _, p := range parts {
+		switch p.Field {
+		case "client":
+			words = append(words, fmt.Sprintf("${if isip4{$sender_host_address}{${mask:$sender_host_address/%d}}{${mask:$sender_host_address/%d}}}", p.V4, p.V6))
+		case "helo":
+			words = append(words, "${lc:$sender_helo_name}")
+		case "sender":
+			words = append(words, "${lc:$sender_address}")
+		case "sender.domain":
+			words = append(words, "${lc:$sender_address_domain}")
+		case "recipient":
+			words = append(words, "${lc:$local_part@$domain}")
+		case "recipient.domain":
+			words = append(words, "${lc:$domain}")
+		case "auth":
+			words = append(words, "$authenticated_id")
+		}
+	}
+	for i, w := range words {
+		words[i] = "${base64:" + w + "}"
+	}
+	return exim.Text(strings.Join(words, "."))
+}
+
+// clients is all the client addresses of the lists, for match_ip; "" for no list.
+func (e *emitter) clients(refs []plan.Ref) exim.Text {
+	var cidrs []string
+	for _, ref := range refs {
+		for _, l := range e.plan.Lists {
+			if l.Name != ref.List {
+				continue
+			}
+			for _, entry := range l.Entries {
+				if entry.Field == "client" {
+					cidrs = append(cidrs, entry.Pattern)
+				}
+			}
+		}
+	}
+	if cidrs == nil {
+		return ""
+	}
+	return exim.Addresses(cidrs)
+}

@@ -1,0 +1,109 @@
+package emit
+
+import "exipol/generator/exim"
+
+// What the templates see. Every string in it is exim.Text, so that nothing reaches
+// the generated text unquoted; a test walks these types and refuses a plain string.
+
+type aclView struct {
+	Asks          bool // some half asks the helper
+	Socket        exim.Text
+	First, Second exim.Text // the two calls' timeouts
+	AnswerRegex   exim.Text
+	AwaySeconds   int
+	Stages        []stageView
+}
+
+type stageView struct {
+	Name          exim.Text
+	Traffic       exim.Text // expands to who is talking
+	SiteACL       exim.Text
+	Before, After *halfView
+	BeforeRates   *ratesView
+	AfterRates    *ratesView
+	KeepRecipient exim.Text // expands to the recipient, where a later stage asks with it
+}
+
+type halfView struct {
+	Stage, Half  exim.Text
+	Concerns     []concernView
+	Waives       bool
+	WaiveSeconds int
+	Question     exim.Text
+	Observes     exim.Text // whose observing is logged, for the comment; "" for nobody's
+	Delays       exim.Text // whose delays, likewise
+	Freezes      exim.Text // whose freezing, likewise
+	MaxDelay     int64
+	LogFields    exim.Text
+	Headers      []headersView
+	Verdicts     []verdictView
+	Failures     []failureView
+}
+
+// concernView is one reason to ask.
+type concernView struct {
+	For       exim.Text // whom: for the comment
+	Traffic   exim.Text
+	Condition exim.Text
+	Domains   exim.Text
+	Unknown   bool // only where routing says no
+	Event     exim.Text
+}
+
+type headersView struct {
+	For     exim.Text
+	Pattern exim.Text // of the tier's name
+	Lines   []headerView
+}
+
+type headerView struct{ Name, Value exim.Text }
+
+type verdictView struct {
+	For     exim.Text
+	Verb    exim.Text // padded to Exim's habit of aligned conditions
+	Verdict exim.Text
+	Pattern exim.Text
+	Message exim.Text
+	Log     exim.Text
+}
+
+type failureView struct {
+	For       exim.Text
+	Traffic   exim.Text
+	Condition exim.Text
+	Message   exim.Text
+	Log       exim.Text
+}
+
+type ratesView struct {
+	Stage, Half exim.Text
+	Rates       []rateView
+}
+
+type rateView struct {
+	For     exim.Text
+	Verb    exim.Text
+	Traffic exim.Text
+	Except  exim.Text
+	Only    exim.Text
+	Unknown bool
+	Domains exim.Text
+	Rate    exim.Text
+	Options exim.Text
+	Key     exim.Text
+	Delay   exim.Text
+	Headers []headerView
+	Freeze  bool
+	Message exim.Text
+	Refuses bool
+	Log     exim.Text
+}
+
+type mainView struct {
+	Debian    bool
+	Macros    []macroView
+	Directory exim.Text
+	Options   []exim.Text
+}
+
+type macroView struct{ Macro, Stage exim.Text }
