@@ -3,6 +3,7 @@ package emit
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"strings"
 
 	"exipol/generator/plan"
@@ -58,8 +59,11 @@ func installText(p *plan.Plan) string {
 		// each of them, so this is a fault of the program and not of a policy.
 		panic(err)
 	}
-	return b.String()
+	return blankLines.ReplaceAllString(b.String(), "\n\n")
 }
+
+// blankLines is what sections that say nothing leave behind.
+var blankLines = regexp.MustCompile(`\n{3,}`)
 
 // add files a stage under everything that the templates say of it.
 func (d *installData) add(s installStage) {

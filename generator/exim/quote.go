@@ -50,14 +50,26 @@ func Quote(s string) Text {
 }
 
 // List joins items into an Exim list with colons, each item quoted and its own
-// colons doubled (Exim specification, "Character strings in lists": changed list
-// separators are not used, so that an item may begin with any character).
+// colons doubled (Exim specification, "Character strings in lists"). A list whose
+// first character is a less-than sign names its separator there, so one whose first
+// item begins with that sign names the colon.
 func List(items []string) Text {
-	quoted := make([]string, len(items))
+	var b strings.Builder
 	for i, item := range items {
-		quoted[i] = strings.ReplaceAll(string(Quote(item)), ":", "::")
+		switch {
+		case i == 0:
+		case strings.HasSuffix(items[i-1], `\`):
+			b.WriteString(": ") // Exim takes a blank after a backslash for a part of the item
+		default:
+			b.WriteString(" : ")
+		}
+		b.WriteString(strings.ReplaceAll(string(Quote(item)), ":", "::"))
 	}
-	return Text(strings.Join(quoted, " : "))
+	text := b.String()
+	if strings.HasPrefix(text, "<") {
+		text = "<: " + text
+	}
+	return Text(text)
 }
 
 // Addresses joins CIDRs into a list for match_ip, with semicolons because IPv6

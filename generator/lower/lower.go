@@ -309,6 +309,11 @@ func stages(site policy.Site, p *plan.Plan) []plan.Stage {
 			}
 		}
 	}
+	// A question after DATA names a recipient, which only the RCPT ACL can keep.
+	needRecipient := false
+	for w, a := range asks {
+		needRecipient = needRecipient || w.stage == plan.Data && a.Policies != nil
+	}
 	var out []plan.Stage
 	for _, name := range plan.StageOrder {
 		s := plan.Stage{Name: name, SiteACL: SiteACL(site, name)}
@@ -324,7 +329,7 @@ func stages(site policy.Site, p *plan.Plan) []plan.Stage {
 				s.After = append(s.After, *a)
 			}
 		}
-		if s.Before == nil && s.After == nil {
+		if s.Before == nil && s.After == nil && (name != plan.Rcpt || !needRecipient) {
 			continue
 		}
 		sortAsks(s.Before)

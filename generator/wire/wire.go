@@ -171,9 +171,12 @@ func ParseQuestion(line []byte) (Question, error) {
 		case "at":
 			stage, half, found := strings.Cut(value, ".")
 			if !found {
-				err = fmt.Errorf("%q is not STAGE.HALF", value)
+				err = fmt.Errorf("not STAGE.HALF")
+				break
 			}
-			q.Stage, q.Half = stage, half
+			if q.Stage, err = token(stage, isWord); err == nil {
+				q.Half, err = token(half, isWord)
+			}
 		case "traffic":
 			q.Traffic, err = token(value, isWord)
 		case "events":
@@ -256,11 +259,16 @@ func ParseAnswer(s string) (Answer, error) {
 	if len(words) < 2 || words[0] != "v=1" || words[len(words)-1] != "end=1" {
 		return a, fmt.Errorf("answer %q is not whole", s)
 	}
+	seen := map[string]bool{}
 	for _, word := range words[1 : len(words)-1] {
 		name, value, found := strings.Cut(word, "=")
 		if !found {
 			return a, fmt.Errorf("answer %q: %q has no equals sign", s, word)
 		}
+		if seen[name] {
+			return a, fmt.Errorf("answer %q gives %q twice", s, name)
+		}
+		seen[name] = true
 		for i := 0; i < len(value); i++ {
 			if !isAnswerByte(value[i]) {
 				return a, fmt.Errorf("answer %q: a byte that no answer holds", s)
@@ -272,11 +280,11 @@ func ParseAnswer(s string) (Answer, error) {
 		case "by":
 			a.By = value
 		case "delay":
-			n, err := strconv.ParseInt(value, 10, 64)
+			n, err := strconv.ParseUint(value, 10, 63)
 			if err != nil {
 				return a, fmt.Errorf("answer %q: delay: %w", s, err)
 			}
-			a.Delay = n
+			a.Delay = int64(n)
 		case "delayby":
 			a.DelayBy = value
 		case "add":

@@ -85,6 +85,9 @@ func (e *Engine) references() error {
 		}
 	}
 	for ref, l := range e.limits {
+		if err := counts(l); err != nil {
+			return fmt.Errorf("%s: %w", ref, err)
+		}
 		refs := slices.Concat(l.Only, l.Except)
 		for _, o := range l.Overrides {
 			refs = append(refs, o.Only...)
@@ -98,6 +101,29 @@ func (e *Engine) references() error {
 			if e.greylists[ref] == nil && e.limits[ref] == nil {
 				return fmt.Errorf("stage %s asks for %q, which is not in this plan", at.stage, ref)
 			}
+		}
+	}
+	return nil
+}
+
+// counts proves that each rate of a limit has its window: one without would never
+// be exceeded.
+func counts(l *plan.Limit) error {
+	if len(l.Windows) == 0 {
+		return fmt.Errorf("no window to count in")
+	}
+	var rates []plan.Rate
+	for _, t := range l.Tiers {
+		rates = append(rates, t.Over...)
+	}
+	for _, o := range l.Overrides {
+		for _, t := range o.Over {
+			rates = append(rates, t.Over...)
+		}
+	}
+	for _, r := range rates {
+		if !slices.Contains(l.Windows, r.Per) {
+			return fmt.Errorf("nothing is counted for %s", r)
 		}
 	}
 	return nil
@@ -198,7 +224,7 @@ func (e *Engine) judge(ref string, q *wire.Question, now time.Time, st State, li
 		except, mode = l.Except, l.Mode
 	}
 	j := judgement{ref: ref, observe: mode == plan.Observe, verdict: plan.Accept}
-	why, held, err := e.exempt(ref, except, q, now, st, live.Runtime)
+	why, held, err := e.exempt(ref, except, j.observe, q, now, st, live.Runtime)
 	if err != nil {
 		return j, err
 	}
@@ -217,7 +243,7 @@ func (e *Engine) judge(ref string, q *wire.Question, now time.Time, st State, li
 
 // exempt says whether, why and for how long a policy has nothing to do with a
 // question.
-func (e *Engine) exempt(ref string, except []plan.Ref, q *wire.Question, now time.Time, st State, r *Runtime) (string, scope, error) {
+func (e *Engine) exempt(ref string, except []plan.Ref, observing bool, q *wire.Question, now time.Time, st State, r *Runtime) (string, scope, error) {
 	if off(r, ref, now) {
 		return "switched off at run time", perConnection, nil
 	}
@@ -227,11 +253,12 @@ func (e *Engine) exempt(ref string, except []plan.Ref, q *wire.Question, now tim
 	if held, a := allowed(r, ref, q, now); held > never {
 		return fmt.Sprintf("allowed at run time (entry %d: %s)", a.ID, a.Why), held, nil
 	}
-	return e.matchAny(except, q, now, st)
+	return e.matchAny(except, observing, q, now, st)
 }
 
-// matchAny finds the first of the references that matches.
-func (e *Engine) matchAny(refs []plan.Ref, q *wire.Question, now time.Time, st State) (string, scope, error) {
+// matchAny finds the first of the references that matches. Whom an observing policy
+// trusts is for observing policies only.
+func (e *Engine) matchAny(refs []plan.Ref, observing bool, q *wire.Question, now time.Time, st State) (string, scope, error) {
 	for _, r := range refs {
 		if r.Trusted == "" {
 			if held := e.lists[r.List].match(r.Field, q, now); held > never {
@@ -240,7 +267,7 @@ func (e *Engine) matchAny(refs []plan.Ref, q *wire.Question, now time.Time, st S
 			continue
 		}
 		g := e.greylists["greylist."+r.Trusted]
-		if g.Mode == plan.Observe {
+		if g.Mode == plan.Observe && !observing {
 			continue // an observing policy changes nobody's verdict
 		}
 		row, ok, err := st.Seen(trustRow(g), key(g.Trust.Key, q))
@@ -248,7 +275,7 @@ func (e *Engine) matchAny(refs []plan.Ref, q *wire.Question, now time.Time, st S
 			return "", never, err
 		}
 		if ok && trusted(g.Trust, row, now) {
-			return "trusted by greylist." + r.Trusted, perConnection, nil
+			return "trusted by greylist." + r.Trusted, scopeOfKey(g.Trust.Key), nil
 		}
 	}
 	return "", never, nil

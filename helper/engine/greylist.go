@@ -55,7 +55,7 @@ func (e *Engine) judgeGrey(j *judgement, g *plan.Grey, q *wire.Question, now tim
 			client = row
 		}
 		if ok && trusted(g.Trust, row, now) {
-			j.waive = perConnection
+			j.waive = scopeOfKey(g.Trust.Key)
 			j.say("", plan.Accept, fmt.Sprintf("the client is trusted after %d passes", row.Passes))
 			if end, far := slid(row.Expires, now, g.Trust.Remember); far {
 				row.Expires = end

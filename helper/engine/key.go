@@ -16,13 +16,11 @@ func part(p plan.Part, q *wire.Question) string {
 	case "sender":
 		return normalize.Address(q.Sender)
 	case "sender.domain":
-		_, domain := splitAddress(normalize.Address(q.Sender))
-		return domain
+		return normalize.DomainOf(q.Sender)
 	case "recipient":
 		return normalize.Address(q.Recipient)
 	case "recipient.domain":
-		_, domain := splitAddress(normalize.Address(q.Recipient))
-		return domain
+		return normalize.DomainOf(q.Recipient)
 	case "auth":
 		return q.Auth
 	}
@@ -36,4 +34,20 @@ func key(parts []plan.Part, q *wire.Question) string {
 		words[i] = part(p, q)
 	}
 	return normalize.Key(words)
+}
+
+// scopeOfKey is for how long, within one connection, a key stays the same: as long
+// as its part that changes first.
+func scopeOfKey(parts []plan.Part) scope {
+	out := perConnection
+	for _, p := range parts {
+		switch p.Field {
+		case "client", "auth":
+		case "helo", "sender", "sender.domain":
+			out = min(out, perMessage)
+		default:
+			out = min(out, perRecipient)
+		}
+	}
+	return out
 }

@@ -17,7 +17,7 @@ var offences = []string{plan.Connection, plan.HeloEvent, plan.UnknownRecipient}
 // judgeLimit compares what was counted, with this event, to the tiers' rates.
 func (e *Engine) judgeLimit(j *judgement, l *plan.Limit, q *wire.Question, now time.Time, st State, live Live) error {
 	if len(l.Only) > 0 {
-		_, held, err := e.matchAny(l.Only, q, now, st)
+		_, held, err := e.matchAny(l.Only, j.observe, q, now, st)
 		if err != nil {
 			return err
 		}
@@ -146,7 +146,7 @@ func (e *Engine) judgeTiers(j *judgement, l *plan.Limit, q *wire.Question, now t
 // override is the first one that the question matches, nil for none.
 func (e *Engine) override(l *plan.Limit, q *wire.Question, now time.Time, st State) (*plan.Override, error) {
 	for i := range l.Overrides {
-		_, held, err := e.matchAny(l.Overrides[i].Only, q, now, st)
+		_, held, err := e.matchAny(l.Overrides[i].Only, l.Mode == plan.Observe, q, now, st)
 		if err != nil || held > never {
 			return &l.Overrides[i], err
 		}

@@ -1,0 +1,269 @@
+package wire_test
+
+import (
+	"net/netip"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"exipol/generator/plan"
+	"exipol/generator/wire"
+)
+
+// full is a question with all its words.
+var full = wire.Question{
+	Plan: "0123456789abcdef01234567", Stage: plan.Rcpt, Half: plan.After, Traffic: plan.Inbound,
+	Events: []string{plan.Recipient}, Nonce: "4711.1700000000123456",
+	Client: netip.MustParseAddr("192.0.2.1"), Helo: "mail.example.org",
+	Sender: `"a b\"c${run}"@example.org`, Recipient: "bob@example.com", Auth: "alice",
+}
+
+func TestQuestionRoundTrip(t *testing.T) {
+	with := func(change func(*wire.Question)) wire.Question {
+		q := full
+		change(&q)
+		return q
+	}
+	all := make([]byte, 256)
+	for i := range all {
+		all[i] = byte(i)
+	}
+	for name, q := range map[string]wire.Question{
+		"full":          full,
+		"nothing known": with(func(q *wire.Question) { q.Helo, q.Sender, q.Recipient, q.Auth = "", "", "", "" }),
+		"no client":     with(func(q *wire.Question) { q.Client, q.Traffic = netip.Addr{}, plan.Local }),
+		"IPv6":          with(func(q *wire.Question) { q.Client = netip.MustParseAddr("2001:db8::1") }),
+		"two events":    with(func(q *wire.Question) { q.Events = []string{plan.Connection, plan.HeloEvent} }),
+		"every byte": with(func(q *wire.Question) {
+			q.Helo, q.Sender, q.Recipient, q.Auth = string(all), string(all), string(all), string(all)
+		}),
+		"injected words": with(func(q *wire.Question) { q.Sender = "x\nv=1 sender=eHk= end=1 \r\n=" }),
+		"16 KiB each":    with(func(q *wire.Question) { q.Sender, q.Recipient = strings.Repeat("s", 16384), strings.Repeat("r", 16384) }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := wire.ParseQuestion([]byte(q.String()))
+			if err != nil || !reflect.DeepEqual(got, q) {
+				t.Errorf("read back as %+v, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestMappedClientIsIPv4(t *testing.T) {
+	line := strings.Replace(full.String(), "ip=192.0.2.1", "ip=::ffff:192.0.2.1", 1)
+	q, err := wire.ParseQuestion([]byte(line))
+	if err != nil || q.Client != full.Client {
+		t.Errorf("got %s, %v", q.Client, err)
+	}
+	line = strings.Replace(full.String(), "ip=192.0.2.1", "ip=fe80::1%eth0", 1)
+	if q, err = wire.ParseQuestion([]byte(line)); err != nil || q.Client != netip.MustParseAddr("fe80::1") {
+		t.Errorf("got %s, %v", q.Client, err)
+	}
+}
+
+func TestParseQuestionRefuses(t *testing.T) {
+	whole := full.String()
+	replace := func(old, with string) string {
+		t.Helper()
+		if !strings.Contains(whole, old) {
+			t.Fatalf("no %q in %q", old, whole)
+		}
+		return strings.Replace(whole, old, with, 1)
+	}
+	for name, line := range map[string]string{
+		"nothing":                    "",
+		"only a newline":             "\n",
+		"cut off before the newline": strings.TrimSuffix(whole, "\n"),
+		"two lines":                  whole + whole,
+		"empty line after it":        whole + "\n",
+		"CRLF":                       replace("\n", "\r\n"),
+		"NUL":                        replace("helo=", "helo=\x00"),
+		"no version":                 replace("v=1 ", ""),
+		"version 2":                  replace("v=1 ", "v=2 "),
+		"version last":               strings.TrimSuffix(replace("v=1 ", ""), "\n") + " v=1\n",
+		"version twice":              replace("v=1 ", "v=1 v=1 "),
+		"word twice":                 replace("auth=", "auth= auth="),
+		"word twice, with an equal":  replace("nonce=", "nonce=1 nonce="),
+		"unknown word":               replace(" helo=", " hello= helo="),
+		"no equals sign":             replace(" helo=", " x helo="),
+		"two blanks":                 replace(" helo=", "  helo="),
+		"blank at the end":           replace("\n", " \n"),
+		"blank at the beginning":     " " + whole,
+		"no plan":                    regexp.MustCompile(`plan=\w+ `).ReplaceAllString(whole, ""),
+		"plan of other letters":      replace("plan=0", "plan=x"),
+		"capital plan":               replace("plan=0", "plan=A"),
+		"plan empty":                 regexp.MustCompile(`plan=\w+ `).ReplaceAllString(whole, "plan= "),
+		"plan too long":              replace("plan=", "plan="+strings.Repeat("a", 64)),
+		"stage alone":                replace("at=rcpt.after", "at=rcpt"),
+		"stage empty":                replace("at=rcpt.after", "at=.after"),
+		"half empty":                 replace("at=rcpt.after", "at=rcpt."),
+		"three halves":               replace("at=rcpt.after", "at=rcpt.after.x"),
+		"stage of other bytes":       replace("at=rcpt.after", "at=\x1b[m.after"),
+		"traffic empty":              replace("traffic=inbound", "traffic="),
+		"traffic capital":            replace("traffic=inbound", "traffic=Inbound"),
+		"events empty":               replace("events=recipient", "events="),
+		"events half empty":          replace("events=recipient", "events=recipient,"),
+		"nonce empty":                regexp.MustCompile(`nonce=\S+`).ReplaceAllString(whole, "nonce="),
+		"nonce of letters":           replace("nonce=", "nonce=x"),
+		"no nonce":                   regexp.MustCompile(`nonce=\S+ `).ReplaceAllString(whole, ""),
+		"ip is a name":               replace("ip=192.0.2.1", "ip=example.org"),
+		"ip with a port":             replace("ip=192.0.2.1", "ip=192.0.2.1:25"),
+		"no base64":                  replace("auth=", "auth=*"),
+		"base64 not padded":          replace("auth=", "auth=YQ "),
+		"base64 with spare bits":     regexp.MustCompile(`auth=\S+`).ReplaceAllString(whole, "auth=YR=="),
+		"raw text":                   regexp.MustCompile(`sender=\S+`).ReplaceAllString(whole, "sender=a@b"),
+		"too long":                   replace("helo=", "helo="+strings.Repeat("YWFh", wire.MaxQuestion/4)),
+	} {
+		if q, err := wire.ParseQuestion([]byte(line)); err == nil {
+			t.Errorf("%s: %q was taken as %+v", name, line, q)
+		} else if strings.ContainsFunc(err.Error(), func(r rune) bool { return r < ' ' }) || len(err.Error()) > 300 {
+			t.Errorf("%s: the error is not fit for a log: %q", name, err)
+		}
+	}
+}
+
+// TestWordsMayBeLeftOut: a stage asks with what it knows.
+func TestWordsMayBeLeftOut(t *testing.T) {
+	q, err := wire.ParseQuestion([]byte("v=1 plan=ab at=connect.before traffic=local events=connection nonce=1.2\n"))
+	want := wire.Question{Plan: "ab", Stage: "connect", Half: "before", Traffic: "local", Events: []string{"connection"}, Nonce: "1.2"}
+	if err != nil || !reflect.DeepEqual(q, want) {
+		t.Errorf("got %+v, %v", q, err)
+	}
+}
+
+// FuzzParseQuestion: it never panics, and what it takes is written so that it is
+// read as the same again.
+func FuzzParseQuestion(f *testing.F) {
+	f.Add([]byte(full.String()))
+	f.Add([]byte("v=1 plan=ab at=connect.before traffic=local events=a,b nonce=1.2 ip=::1\n"))
+	f.Add([]byte("v=1 v=1\n"))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		q, err := wire.ParseQuestion(line)
+		if err != nil {
+			return
+		}
+		again, err := wire.ParseQuestion([]byte(q.String()))
+		if len(q.String()) > wire.MaxQuestion {
+			return // it was shorter with words left out
+		}
+		if err != nil || !reflect.DeepEqual(again, q) {
+			t.Errorf("%q\nread as %+v\nagain   %+v, %v", line, q, again, err)
+		}
+	})
+}
+
+// FuzzQuestion: whatever bytes SMTP lets in come out as they went in.
+func FuzzQuestion(f *testing.F) {
+	f.Add([]byte("helo"), []byte("a@b"), []byte("c@d"), []byte("id"), []byte{192, 0, 2, 1})
+	f.Add([]byte("\x00\r\n"), []byte(" v=1"), []byte("="), []byte{0xff}, make([]byte, 16))
+	f.Fuzz(func(t *testing.T, helo, sender, recipient, auth, ip []byte) {
+		q := full
+		q.Helo, q.Sender, q.Recipient, q.Auth = string(helo), string(sender), string(recipient), string(auth)
+		q.Client, _ = netip.AddrFromSlice(ip)
+		q.Client = q.Client.Unmap()
+		line := q.String()
+		got, err := wire.ParseQuestion([]byte(line))
+		if len(line) > wire.MaxQuestion {
+			if err == nil {
+				t.Errorf("took a question of %d bytes", len(line))
+			}
+			return
+		}
+		if err != nil || !reflect.DeepEqual(got, q) {
+			t.Errorf("%+v\nsent as %q\nread as %+v, %v", q, line, got, err)
+		}
+	})
+}
+
+// pcre is AnswerRegex as Exim's expansion leaves it, for Go.
+var pcre = regexp.MustCompile(strings.ReplaceAll(string(wire.AnswerRegex), `\\`, `\`))
+
+func TestAnswer(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer wire.Answer
+		want   string
+	}{
+		"accept": {wire.Answer{Verdict: plan.Accept}, "v=1 verdict=accept waive=no end=1"},
+		"greylist": {
+			wire.Answer{Verdict: plan.Defer, By: "greylist.inbound"},
+			"v=1 verdict=defer by=greylist.inbound waive=no end=1",
+		},
+		"all": {
+			wire.Answer{
+				Verdict: plan.Deny, By: "limit.a_1/slow", Delay: 25, DelayBy: "limit.b/x", Add: []string{"limit.c/y", "limit.d/z"},
+				Waive: wire.WaiveMessage, Would: plan.Drop, WouldBy: "limit.e/t",
+			},
+			"v=1 verdict=deny by=limit.a_1/slow delay=25 delayby=limit.b/x add=limit.c/y,limit.d/z would=drop wouldby=limit.e/t waive=message end=1",
+		},
+		"no delay, nobody's": {wire.Answer{Verdict: plan.Accept, DelayBy: "limit.b/x"}, "v=1 verdict=accept waive=no end=1"},
+		"failed":             {wire.Answer{Verdict: wire.Failed}, "v=1 verdict=failed waive=no end=1"},
+		"a byte too much":    {wire.Answer{Verdict: plan.Accept, By: "a b"}, "v=1 verdict=failed end=1"},
+		"a newline":          {wire.Answer{Verdict: plan.Accept, WouldBy: "a\nb"}, "v=1 verdict=failed end=1"},
+		"an equals sign":     {wire.Answer{Verdict: "accept=1"}, "v=1 verdict=failed end=1"},
+		"a capital":          {wire.Answer{Verdict: plan.Accept, Add: []string{"LIMIT"}}, "v=1 verdict=failed end=1"},
+	} {
+		if got := c.answer.String(); got != c.want {
+			t.Errorf("%s:\ngot  %q\nwant %q", name, got, c.want)
+		}
+		if !pcre.MatchString(c.want) {
+			t.Errorf("%s: Exim does not take %q", name, c.want)
+		}
+	}
+}
+
+func TestParseAnswerRefuses(t *testing.T) {
+	for _, s := range []string{
+		"", " ", "v=1", "end=1", "v=1 end=1", "v=1 verdict=accept", "v=1 verdict=accept end=", "verdict=accept end=1",
+		"v=1 verdict=accept end=1\n", "v=1 verdict=accept end=1 ", "v=1  verdict=accept end=1", "v=2 verdict=accept end=1",
+		"v=1 verdict= end=1", "v=1 verdict=accept x=1 end=1", "v=1 verdict=accept delay=x end=1", "v=1 verdict=accept waive=ever end=1",
+		"v=1 verdict=accept delay=-1 end=1", "v=1 verdict=accept verdict=deny end=1", "v=1 verdict=acc\x00ept end=1", "v=1 verdict end=1", "v=1 verdict=Accept end=1",
+		"v=1 verdict=accept delay=99999999999999999999 end=1",
+	} {
+		if a, err := wire.ParseAnswer(s); err == nil {
+			t.Errorf("took %q as %+v", s, a)
+		}
+	}
+}
+
+// FuzzAnswer: an answer is read back as it was, or is a failed one; every answer is
+// one that Exim takes for whole, and no beginning of one is.
+func FuzzAnswer(f *testing.F) {
+	f.Add("deny", "limit.a/b", int64(3), "limit.a/b", "limit.c/d", "message", "defer", "limit.e/f")
+	f.Add("accept", "", int64(0), "", "", "", "", "")
+	f.Add("accept", "a b", int64(-1), "x", "\n", "no", "$", "end=1")
+	f.Fuzz(func(t *testing.T, verdict, by string, delay int64, delayBy, add, waive, would, wouldBy string) {
+		a := wire.Answer{Verdict: verdict, By: by, Delay: delay, DelayBy: delayBy, Waive: waive, Would: would, WouldBy: wouldBy}
+		if add != "" {
+			a.Add = strings.Split(add, ",")
+		}
+		s := a.String()
+		if !pcre.MatchString(s) {
+			t.Fatalf("%+v is %q, which Exim does not take", a, s)
+		}
+		for i := range s {
+			if pcre.MatchString(s[:i]) {
+				t.Errorf("Exim takes the beginning %q of %q", s[:i], s)
+			}
+		}
+		got, err := wire.ParseAnswer(s)
+		if err != nil {
+			if verdict != "" && (waive == "" || waive == "no" || waive == "message" || waive == "connection") {
+				t.Errorf("%q: %v", s, err)
+			}
+			return
+		}
+		if got.Verdict == wire.Failed && verdict != wire.Failed {
+			return
+		}
+		if a.Waive == "" {
+			a.Waive = wire.WaiveNo
+		}
+		if a.Delay <= 0 {
+			a.Delay, a.DelayBy = 0, ""
+		}
+		if !reflect.DeepEqual(got, a) && got.Verdict != wire.Failed {
+			t.Errorf("%+v\nsent as %q\nread as %+v", a, s, got)
+		}
+	})
+}

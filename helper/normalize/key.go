@@ -1,0 +1,63 @@
+package normalize
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+)
+
+// KeyLength is the most bytes of a key, as wide as the column that holds it.
+const KeyLength = 255
+
+// hashMark stands before the hash of a long key. No short key has these two bytes:
+// there a backslash is followed by another, or by a separator, or by nothing.
+const hashMark = `\#`
+
+// Key joins the components of a key: "192.0.2.0/24|alice@example.org|bob@example.com".
+// Two different lists of components never make the same key: a separator or a
+// backslash inside a component has a backslash before it, and the list of one empty
+// component is a lone backslash. A key longer than KeyLength keeps its beginning, so
+// that it can be read, and ends in the SHA-256 of all of it.
+func Key(parts []string) string {
+	key := join(parts)
+	if len(key) <= KeyLength {
+		return key
+	}
+	sum := sha256.Sum256([]byte(key))
+	keep := key[:KeyLength-len(hashMark)-hex.EncodedLen(len(sum))]
+	// An odd number of backslashes at the cut is half an escape, which would swallow
+	// the mark's own.
+	if trailing := len(keep) - len(strings.TrimRight(keep, `\`)); trailing%2 == 1 {
+		keep = keep[:len(keep)-1]
+	}
+	return keep + hashMark + hex.EncodeToString(sum[:])
+}
+
+func join(parts []string) string {
+	if len(parts) == 1 && parts[0] == "" {
+		return `\`
+	}
+	size := len(parts)
+	for _, p := range parts {
+		size += len(p)
+	}
+	var b strings.Builder
+	b.Grow(size)
+	for i, part := range parts {
+		if i > 0 {
+			b.WriteByte('|')
+		}
+		for {
+			special := strings.IndexAny(part, `\|`)
+			if special < 0 {
+				break
+			}
+			b.WriteString(part[:special])
+			b.WriteByte('\\')
+			b.WriteByte(part[special])
+			part = part[special+1:]
+		}
+		b.WriteString(part)
+	}
+	return b.String()
+}

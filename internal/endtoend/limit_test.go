@@ -1,0 +1,258 @@
+package endtoend
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"exipol/internal/eximtest"
+)
+
+const tarpit = `
+limit "tarpit" {
+  event  = unknown_recipient
+  key    = [client.ip]
+  except = [greylist.inbound.trusted]
+  tier "slow" {
+    over = "5/4h"
+    delay {
+      each     = "1s"
+      max      = "3s"
+      sleepers = 2
+    }
+  }
+}
+`
+
+// guess asks for recipients that do not exist, and returns how long each reply took.
+func guess(t *testing.T, s *Site, client string, n int) []time.Duration {
+	t.Helper()
+	session := s.BsSession(client)
+	defer session.Close()
+	session.Ehlo("client.test")
+	session.Expect(250, "MAIL FROM:<"+sender+">")
+	var took []time.Duration
+	for i := range n {
+		r := session.Cmd(fmt.Sprintf("RCPT TO:<nosuch%d@local.test>", i))
+		want(t, "an unknown recipient", r, 550)
+		took = append(took, r.Took)
+	}
+	session.Quit()
+	return took
+}
+
+// seconds compares how long replies took with whole seconds of delay: never shorter,
+// and not so much longer that it could be the next step.
+func seconds(t *testing.T, what string, took []time.Duration, want ...int) {
+	t.Helper()
+	for i, w := range want {
+		low := time.Duration(w) * time.Second
+		if took[i] < low-50*time.Millisecond || took[i] > low+900*time.Millisecond {
+			t.Errorf("%s: reply %d took %s, want a delay of %s", what, i+1, took[i], low)
+		}
+	}
+}
+
+// TestTarpit measures delays that grow and stop at the cap, and start at zero again
+// four hours later.
+func TestTarpit(t *testing.T) {
+	t.Parallel()
+	s := Start(t, greylist+tarpit, Options{})
+	scaled := []int{0, 0, 0, 0, 0, 3, 3}
+	seconds(t, "growing", guess(t, s, "192.0.2.1", 7), scaled...)
+	seconds(t, "another client", guess(t, s, "192.0.2.2", 2), 0, 0)
+	s.WaitLog("exipol: limit.tarpit/slow delays [192.0.2.1] by 3s <a@remote.test> to <nosuch5@local.test>")
+	s.Clock.Advance(4*time.Hour + 4*time.Hour/36 + time.Second)
+	seconds(t, "four hours later", guess(t, s, "192.0.2.1", 2), 0, 0)
+	s.CheckLogs()
+}
+
+const growing = `
+limit "tarpit" {
+  event  = unknown_recipient
+  key    = [client.ip]
+  tier "slow" {
+    over = "0/4h"
+    delay {
+      each = "1s"
+      max  = "3s"
+    }
+  }
+}
+`
+
+func TestTarpitGrows(t *testing.T) {
+	t.Parallel()
+	s := Start(t, growing, Options{})
+	seconds(t, "growing", guess(t, s, "192.0.2.1", 4), 1, 2, 3, 3)
+}
+
+// TestTarpitTrusted: a client that greylisting trusts is never delayed.
+func TestTarpitTrusted(t *testing.T) {
+	t.Parallel()
+	s := Start(t, greylist+tarpit, Options{})
+	want(t, "first contact", rcpt(s, "192.0.2.1", sender, "alice@local.test"), 451)
+	s.Clock.Advance(5 * time.Minute)
+	for range 3 {
+		want(t, "pass", rcpt(s, "192.0.2.1", sender, "alice@local.test"), 250)
+		s.Clock.Advance(time.Hour)
+	}
+	seconds(t, "trusted", guess(t, s, "192.0.2.1", 8), 0, 0, 0, 0, 0, 0, 0, 0)
+}
+
+// TestTarpitSleepers: with as many asleep as are allowed, the next is not delayed.
+func TestTarpitSleepers(t *testing.T) {
+	t.Parallel()
+	s := Start(t, greylist+tarpit, Options{})
+	clients := []string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"}
+	for _, c := range clients {
+		guess(t, s, c, 5)
+	}
+	var wg sync.WaitGroup
+	slow := make(chan bool, len(clients))
+	for _, c := range clients {
+		wg.Go(func() {
+			session, err := s.ConnectBs(c)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer session.Close()
+			for _, command := range []string{"EHLO client.test", "MAIL FROM:<" + sender + ">"} {
+				if _, err := session.Do(command); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+			r, err := session.Do("RCPT TO:<nosuch@local.test>")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			slow <- r.Took > 2*time.Second
+		})
+	}
+	wg.Wait()
+	close(slow)
+	asleep := 0
+	for was := range slow {
+		if was {
+			asleep++
+		}
+	}
+	if asleep != 2 {
+		t.Errorf("%d clients were delayed at the same time, want 2", asleep)
+	}
+}
+
+// TestLimits runs the other events, actions and engines through a real dialogue.
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	s := Start(t, `
+list "bulk" {
+  auth = ["news"]
+}
+limit "rate_user" {
+  traffic  = "submission"
+  event    = recipient
+  attempts = true
+  key      = [auth]
+  tier "slow" {
+    over = "2/1h"
+    defer {
+      message = "Sending too fast: $LIMIT {1} \\ \"x\""
+    }
+  }
+  override "bulk" {
+    only = [list.bulk]
+    over = { slow = "4/1h" }
+  }
+}
+limit "spread" {
+  event = recipient
+  key   = [client.ip]
+  count = distinct(recipient)
+  tier "much" {
+    over = "2/1h"
+    deny {
+      message = "too many different ones"
+    }
+  }
+}
+limit "volume" {
+  event = message
+  key   = [client.ip]
+  tier "mark" {
+    over       = "1/1h"
+    add_header = { "X-Volume" = "high" }
+  }
+  tier "hold" {
+    over = "2/1h"
+    freeze {
+    }
+  }
+}
+limit "connections" {
+  event = connection
+  key   = [client.ip]
+  tier "stop" {
+    over = "6/1h"
+    drop {
+      message = "come back later"
+    }
+  }
+}
+`, Options{})
+	submit := func(user string, n int) (last eximtest.Reply) {
+		session := s.BsSession("192.0.2.9")
+		defer session.Close()
+		session.Ehlo("client.test")
+		want(t, "AUTH", session.Auth(user, eximtest.Password), 235)
+		session.Expect(250, "MAIL FROM:<bob@local.test>")
+		for i := range n {
+			last = session.Cmd(fmt.Sprintf("RCPT TO:<u%d@remote.test>", i))
+		}
+		return last
+	}
+	want(t, "two recipients", submit("bob", 2), 250)
+	third := submit("bob", 1)
+	want(t, "the third", third, 451)
+	if text := third.Text(); text != `4.7.1 Sending too fast: $LIMIT {1} \ "x" (limit.rate_user/slow)` {
+		t.Errorf("reply %q", text)
+	}
+	want(t, "four of a bulk sender", submit("news", 4), 250)
+	want(t, "the fifth", submit("news", 1), 451)
+
+	session := s.BsSession("192.0.2.1")
+	session.Ehlo("client.test")
+	session.Expect(250, "MAIL FROM:<"+sender+">")
+	for _, to := range []string{"alice", "bob", "alice", "alice"} {
+		want(t, "two different recipients", session.Cmd("RCPT TO:<"+to+"@local.test>"), 250)
+	}
+	want(t, "a third one", session.Cmd("RCPT TO:<carol@local.test>"), 550)
+	session.Quit()
+
+	for i, header := range []string{"", "high", "high"} {
+		session := s.BsSession("192.0.2.2")
+		session.Ehlo("client.test")
+		_, data := session.Mail(sender, []string{"alice@local.test"}, body)
+		want(t, "message", data, 250)
+		session.Quit()
+		if i < 2 {
+			m := s.WaitMail(i + 1)
+			if got := m[i].Field("X-Volume"); got != header {
+				t.Errorf("message %d has X-Volume %q, want %q", i+1, got, header)
+			}
+		}
+	}
+	if q := s.Queue(); len(q) != 1 || !q[0].Frozen {
+		t.Errorf("queue %+v, want the third message, frozen", q)
+	}
+	for range 3 {
+		s.BsSession("192.0.2.2").Quit()
+	}
+	last := s.BsSession("192.0.2.2")
+	want(t, "the seventh connection", last.Greeting, 550)
+	s.CheckLogs()
+}
