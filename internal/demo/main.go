@@ -1,0 +1,147 @@
+// Demo shows exipol at work, on a real Exim with Debian's own configuration, in a
+// temporary folder and without privilege: the starter policies are compiled and
+// installed, exipold's parts answer, and a client is greylisted, let in on its retry,
+// and tarpitted when it guesses recipients. Only the clock jumps, so that nobody has
+// to wait five minutes.
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"exipol/internal/endtoend"
+	"exipol/internal/eximtest"
+	"exipol/policies"
+)
+
+func main() {
+	d := &demo{}
+	code := 0
+	func() {
+		defer func() {
+			if r := recover(); r != nil && r != errGaveUp {
+				panic(r)
+			}
+			for _, f := range slices.Backward(d.cleanups) {
+				f()
+			}
+		}()
+		d.run()
+	}()
+	if d.failed {
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// errGaveUp is what Fatalf unwinds with.
+var errGaveUp = fmt.Errorf("gave up")
+
+// demo is an eximtest.T that is no test.
+type demo struct {
+	cleanups []func()
+	failed   bool
+}
+
+func (d *demo) Helper()          {}
+func (d *demo) Name() string     { return "demo" }
+func (d *demo) Failed() bool     { return d.failed }
+func (d *demo) Cleanup(f func()) { d.cleanups = append(d.cleanups, f) }
+
+func (d *demo) Logf(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+
+func (d *demo) Errorf(format string, args ...any) {
+	d.failed = true
+	d.Logf("demo: "+format, args...)
+}
+
+func (d *demo) Fatalf(format string, args ...any) {
+	d.Errorf(format, args...)
+	panic(errGaveUp)
+}
+
+// say prints what comes next.
+func say(format string, args ...any) { fmt.Printf("\n== "+format+"\n", args...) }
+
+func (d *demo) run() {
+	var set strings.Builder
+	for _, name := range []string{"greylist.hcl", "tarpit.hcl"} {
+		b, err := policies.Files.ReadFile("starter/" + name)
+		if err != nil {
+			d.Fatalf("the starter policies: %v", err)
+		}
+		fmt.Fprintf(&set, "%s\n", b)
+	}
+	set.WriteString("list \"friends\" {\n  clients = [\"198.51.100.0/24\"]\n}\n")
+
+	say("the starter policies, compiled and installed into Debian's configuration")
+	s := endtoend.Start(d, set.String(), endtoend.Options{Layout: eximtest.DebianUnsplit})
+	fmt.Printf("plan %s\nexim4.conf.localmacros includes exipol.main:\n", s.Plan.ID)
+	for line := range strings.Lines(s.Files["exipol.main"]) {
+		if !strings.HasPrefix(line, "#") && strings.TrimSpace(line) != "" {
+			fmt.Print("    " + line)
+		}
+	}
+	s.Start()
+
+	say("a stranger's first mail: deferred")
+	d.mail(s, "192.0.2.1", "alice@local.test", 451)
+	say("again, four minutes later: still too early")
+	s.Clock.Advance(4 * time.Minute)
+	d.mail(s, "192.0.2.1", "alice@local.test", 451)
+	say("its retry after five minutes, from another host of the same network: let in")
+	s.Clock.Advance(time.Minute)
+	d.mail(s, "192.0.2.2", "alice@local.test", 250)
+	s.WaitMail(1)
+	say("a friend (list.friends): never asked to wait")
+	d.mail(s, "198.51.100.1", "alice@local.test", 250)
+
+	say("a client that guesses recipients: the site's own refusals, and from the sixth on a tarpit")
+	d.guess(s)
+
+	say("what Exim's mainlog says")
+	for _, line := range s.Grep("exipol") {
+		fmt.Println("    " + line)
+	}
+	if !d.failed {
+		say("all as it should be")
+	}
+}
+
+// mail sends one message and shows the dialogue from MAIL on.
+func (d *demo) mail(s *endtoend.Site, client, to string, want int) {
+	session := s.Dial(client)
+	defer session.Close()
+	session.Ehlo("mail.sender.example")
+	session.Expect(250, "MAIL FROM:<bob@sender.example>")
+	r := session.Cmd("RCPT TO:<" + to + ">")
+	if r.Code != want {
+		d.Errorf("RCPT TO:<%s> from %s: %s, want %d", to, client, r, want)
+	}
+	if r.Code == 250 {
+		session.Data("Subject: hello\n\nHello.\n")
+	}
+	session.Quit()
+	_, dialogue, _ := strings.Cut(session.Transcript(), "C: MAIL")
+	for line := range strings.Lines("C: MAIL" + dialogue) {
+		fmt.Print("    " + line)
+	}
+}
+
+// guess shows how long the replies take.
+func (d *demo) guess(s *endtoend.Site) {
+	session := s.Dial("203.0.113.5")
+	defer session.Close()
+	session.Ehlo("bot.example")
+	session.Expect(250, "MAIL FROM:<x@bot.example>")
+	for i := 1; i <= 6; i++ {
+		r := session.Cmd(fmt.Sprintf("RCPT TO:<nosuch%d@local.test>", i))
+		fmt.Printf("    %d. %s  (after %s)\n", i, r, r.Took.Round(100*time.Millisecond))
+		if slow := r.Took > 10*time.Second; r.Code != 550 || slow != (i == 6) {
+			d.Errorf("reply %d: %s after %s", i, r, r.Took)
+		}
+	}
+}
