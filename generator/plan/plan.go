@@ -296,7 +296,7 @@ type Table struct {
 
 // Column types.
 const (
-	Name  = "name"  // a short ASCII identifier, up to 64 bytes
+	Name  = "name"  // a short ASCII identifier, up to 96 bytes
 	Bytes = "bytes" // up to 255 bytes, compared byte by byte
 	Int   = "int"   // 64 bits
 	Text  = "text"  // text of any length, never part of a key

@@ -1,0 +1,236 @@
+package sqlite
+
+import (
+	"context"
+	sqldriver "database/sql/driver"
+	"fmt"
+	"sync/atomic"
+
+	"exipol/helper/engine"
+	"exipol/helper/store"
+)
+
+// group is the most updates of one transaction. Measured, more gain little, and the
+// first of them waits for the last.
+const group = 256
+
+// writer is the queue of updates and the connection of the one goroutine that runs
+// them.
+type writer struct {
+	queue   chan *request
+	session *session // of the goroutine; nil until needed and after an error
+}
+
+// States of a request.
+const (
+	waiting   = iota // its caller may give up
+	taken            // the writer has begun with it
+	abandoned        // its caller has given up
+)
+
+// request is one update. Exactly one of decide and run is set.
+type request struct {
+	decide func(engine.State) ([]engine.Write, error)
+	run    func(*session, sqldriver.Conn) error
+	state  atomic.Int32
+	err    error      // of the writer alone, until it answers
+	answer chan error // has room for one
+}
+
+// Update implements engine.Store. Where too many updates wait already the error is
+// store.ErrBusy. A caller whose context ends gets its error; an update that the
+// writer had begun with may have been kept nevertheless, and then the error is also
+// store.ErrUnknown. A panic of f is an error.
+func (s *Store) Update(ctx context.Context, f func(engine.State) ([]engine.Write, error)) error {
+	return s.submit(ctx, &request{decide: f})
+}
+
+func (s *Store) submit(ctx context.Context, r *request) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("store %s: %w", s.path, err)
+	}
+	r.answer = make(chan error, 1)
+	select {
+	case <-s.quit:
+		return fmt.Errorf("store %s: %w", s.path, store.ErrClosed)
+	default:
+	}
+	select {
+	case s.writer.queue <- r:
+	default:
+		return fmt.Errorf("store %s: %w", s.path, store.ErrBusy)
+	}
+	select {
+	case err := <-r.answer:
+		return err
+	case <-ctx.Done():
+		if r.state.CompareAndSwap(waiting, abandoned) {
+			return fmt.Errorf("store %s: %w", s.path, ctx.Err())
+		}
+		select {
+		case err := <-r.answer:
+			return err
+		default:
+			return fmt.Errorf("store %s: %w (%w)", s.path, store.ErrUnknown, ctx.Err())
+		}
+	case <-s.done:
+		select {
+		case err := <-r.answer:
+			return err
+		default: // queued after the writer had ended
+			return fmt.Errorf("store %s: %w", s.path, store.ErrClosed)
+		}
+	}
+}
+
+// write is the writer's goroutine.
+func (s *Store) write() {
+	defer close(s.done)
+	defer s.dropWriter()
+	for {
+		select {
+		case r := <-s.writer.queue:
+			s.transaction(r)
+		case <-s.quit:
+			for {
+				select {
+				case r := <-s.writer.queue:
+					s.transaction(r)
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+func (s *Store) dropWriter() {
+	if s.writer.session != nil {
+		s.writer.session.close()
+		s.writer.session = nil
+	}
+}
+
+// transaction runs the first request and all that wait behind it, and answers them.
+func (s *Store) transaction(first *request) {
+	batch, err := s.begun(first)
+	if err == nil {
+		err = s.settle(batch)
+	}
+	if err != nil {
+		// Whatever is the matter, a new connection starts clean; where the fault has
+		// gone (the disk has room again) the next transaction succeeds.
+		s.dropWriter()
+		err = fmt.Errorf("store %s: %w", s.path, err)
+	}
+	for _, r := range batch {
+		if r.err == nil {
+			r.err = err
+		}
+		r.answer <- r.err
+	}
+}
+
+// begun begins a transaction and then takes the requests that still wait, so that
+// no caller is bound to one while another process holds the lock.
+func (s *Store) begun(first *request) (batch []*request, err error) {
+	if s.writer.session == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), s.options.BusyTimeout)
+		defer cancel()
+		s.writer.session, err = open(ctx, s.writeDB, false)
+	}
+	if err == nil {
+		err = s.writer.session.begin()
+	}
+	batch = make([]*request, 0, 16)
+	next, more := first, true
+	for more {
+		if next.state.CompareAndSwap(waiting, taken) {
+			batch = append(batch, next)
+		}
+		if len(batch) == group {
+			break
+		}
+		select {
+		case next = <-s.writer.queue:
+		default:
+			more = false
+		}
+	}
+	return batch, err
+}
+
+func (s *session) begin() error {
+	s.broken = nil
+	return s.locked(func(c sqldriver.Conn) error { return s.exec(c, begin) })
+}
+
+// settle runs the batch within the transaction that was begun, and commits. A
+// request that fails by itself keeps its error and takes nobody with it: where it
+// had written something, the others run again without it. An error here is one of
+// the whole batch.
+func (s *Store) settle(batch []*request) error {
+	session := s.writer.session
+	return session.locked(func(c sqldriver.Conn) error {
+		for again := true; again; {
+			again = false
+			for _, r := range batch {
+				if r.err != nil {
+					continue
+				}
+				wrote, err := session.apply(c, r)
+				if session.broken != nil {
+					return session.broken
+				}
+				if err == nil {
+					continue
+				}
+				r.err = err
+				if wrote {
+					again = true
+					break
+				}
+			}
+			last := commit
+			if again {
+				last = rollback
+			}
+			if err := session.exec(c, last); err != nil {
+				return err
+			}
+			if again {
+				if err := session.exec(c, begin); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// apply runs one request; wrote says that it may have changed something.
+func (s *session) apply(c sqldriver.Conn, r *request) (wrote bool, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(p)
+		}
+	}()
+	if r.run != nil {
+		return true, r.run(s, c)
+	}
+	writes, err := r.decide(state{s, c})
+	if err != nil {
+		return false, err
+	}
+	for _, w := range writes {
+		if err := checkWrite(w); err != nil {
+			return false, err
+		}
+	}
+	for _, w := range writes {
+		if err := s.write(c, w); err != nil {
+			return true, err
+		}
+	}
+	return false, nil
+}

@@ -1,0 +1,52 @@
+// Package store is what the kinds of store have in common: the errors that callers
+// tell apart, and the figures that a store gives about itself. The kinds are its
+// subpackages; what exipold needs of each while it decides is engine.Store.
+package store
+
+import "errors"
+
+// Errors of a store, for errors.Is. Each is wrapped with the store's name and the
+// database's own words.
+var (
+	ErrMissing  = errors.New("the store, or a part of it that this plan needs, does not exist: run exipold migrate")
+	ErrNewer    = errors.New("the store was made by a newer version of exipold")
+	ErrForeign  = errors.New("the store has a table of another shape")
+	ErrFull     = errors.New("no room left on the disk")
+	ErrReadOnly = errors.New("the store cannot be written to")
+	ErrCorrupt  = errors.New("the store is damaged")
+	ErrLocked   = errors.New("another process has locked the store")
+	ErrDisk     = errors.New("the disk gave an error")
+	ErrBusy     = errors.New("too many updates are waiting")
+	ErrUnknown  = errors.New("whether the update was kept is not known")
+	ErrClosed   = errors.New("the store is closed")
+)
+
+// Stats is a store's size, and what is in it.
+type Stats struct {
+	Version int          `json:"version"` // of the schema
+	Bytes   int64        `json:"bytes"`   // on disk, journal included
+	Tables  []TableStats `json:"tables"`  // those that expire; sorted by name
+}
+
+// TableStats counts a table's rows.
+type TableStats struct {
+	Name     string        `json:"name"`
+	Rows     int64         `json:"rows"`
+	Expired  int64         `json:"expired"`  // of them, waiting for the clean-up
+	Policies []PolicyStats `json:"policies"` // sorted by name
+}
+
+// PolicyStats counts a policy's rows in one table.
+type PolicyStats struct {
+	Policy string `json:"policy"`
+	Rows   int64  `json:"rows"`
+	Oldest int64  `json:"oldest"` // when the oldest was made, Unix milliseconds
+}
+
+// TopKey is one of a policy's busiest keys.
+type TopKey struct {
+	Table string `json:"table"`
+	Key   string `json:"key"`
+	Span  int64  `json:"span,omitempty"` // the counter's window in seconds
+	N     int64  `json:"n"`              // events, distinct members or passes
+}
