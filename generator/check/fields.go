@@ -1,0 +1,145 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"exipol/generator/diag"
+	"exipol/generator/plan"
+	"exipol/generator/policy"
+)
+
+// known says whether a field of the question is known at an event, and if not,
+// why.
+func known(field, event, traffic string) (why string, ok bool) {
+	base, _, _ := strings.Cut(field, ".")
+	switch base {
+	case "client":
+		if traffic == plan.Local {
+			return "local traffic has no client address", false
+		}
+	case "helo":
+		if event == plan.Connection {
+			return "a client that connects has not said HELO yet", false
+		}
+	case "sender":
+		if event == plan.Connection || event == plan.HeloEvent {
+			return fmt.Sprintf("at the event %s there is no sender yet", event), false
+		}
+	case "recipient":
+		if event == plan.Connection || event == plan.HeloEvent {
+			return fmt.Sprintf("at the event %s there is no recipient yet", event), false
+		}
+		if event == plan.Message {
+			return "a message may have many recipients", false
+		}
+	case "auth":
+		if traffic != plan.Submission {
+			return fmt.Sprintf("%s traffic is not authenticated", traffic), false
+		}
+	}
+	return "", true
+}
+
+// keyFields: every part of a key is known wherever it is needed.
+func keyFields(c *checker) {
+	for _, g := range c.set.Greylists {
+		keys := g.Key
+		if g.Trust != nil {
+			keys = slices.Concat(keys, g.Trust.Key)
+		}
+		for _, p := range keys {
+			if why, ok := known(p.Field, plan.Recipient, g.Traffic.V); !ok {
+				c.unknownField(p, why)
+			}
+		}
+	}
+	for _, lim := range c.set.Limits {
+		parts := lim.Key
+		if lim.Distinct != nil {
+			parts = slices.Concat(parts, []policy.Part{*lim.Distinct})
+		}
+		for _, p := range parts {
+			for _, e := range lim.Events {
+				if why, ok := known(p.Field, e.Name.V, lim.Traffic.V); !ok {
+					c.unknownField(p, why)
+					break
+				}
+			}
+		}
+	}
+}
+
+func (c *checker) unknownField(p policy.Part, why string) {
+	c.fail("EP211", p.Range, fmt.Sprintf("%s is not known here: %s", p.Text, why), "")
+}
+
+// eventTraffic: events that come before it is known whose traffic it is.
+func eventTraffic(c *checker) {
+	for _, lim := range c.set.Limits {
+		for _, e := range lim.Events {
+			if e.Name.V != plan.Connection && e.Name.V != plan.HeloEvent {
+				continue
+			}
+			switch lim.Traffic.V {
+			case plan.Submission:
+				c.fail("EP212", e.Name.Range, fmt.Sprintf("at the event %s nobody is authenticated yet", e.Name.V),
+					"a limit on submission counts recipient, message or unknown_recipient", note(lim.Traffic.Range, "the traffic is submission"))
+			case plan.Local:
+				c.fail("EP212", e.Name.Range, fmt.Sprintf("local traffic has no event %s", e.Name.V),
+					"a limit on local traffic counts recipient, message or unknown_recipient", note(lim.Traffic.Range, "the traffic is local"))
+			}
+		}
+	}
+}
+
+// verdictStages: freeze, discard and headers need a message.
+func verdictStages(c *checker) {
+	c.eachTier(func(lim *policy.Limit, t *policy.Tier) {
+		for _, e := range lim.Events {
+			if e.Name.V != plan.Connection && e.Name.V != plan.HeloEvent {
+				continue
+			}
+			where := note(e.Name.Range, "%s is counted here", e.Name.V)
+			if t.Verdict.V == plan.Freeze || t.Verdict.V == plan.Discard {
+				c.fail("EP213", t.Verdict.Range, fmt.Sprintf("at the event %s there is no message to %s", e.Name.V, t.Verdict.V), "use defer, deny, drop or delay", where)
+				return
+			}
+			if len(t.AddHeader) > 0 {
+				c.fail("EP213", t.AddHeader[0].Name.Range, fmt.Sprintf("at the event %s there is no message to add a header to", e.Name.V), "", where)
+				return
+			}
+		}
+	})
+}
+
+// distinctCounts: different ones have no weights.
+func distinctCounts(c *checker) {
+	for _, lim := range c.set.Limits {
+		if lim.Distinct == nil {
+			continue
+		}
+		for _, e := range lim.Events {
+			if e.Weight.V != 1 {
+				c.fail("EP217", e.Weight.Range, "a weight means nothing where different ones are counted", "give every event the weight 1",
+					note(lim.Distinct.Range, "different values of %s are counted", lim.Distinct.Text))
+			}
+		}
+		for _, p := range lim.Key {
+			if p.Part == lim.Distinct.Part {
+				c.fail("EP217", lim.Distinct.Range, fmt.Sprintf("for each %s there is only one %s", p.Text, p.Text), "count something that is not in the key",
+					note(p.Range, "it is in the key"))
+			}
+		}
+	}
+}
+
+// useless: arguments that change nothing.
+func useless(c *checker) {
+	for _, lim := range c.set.Limits {
+		if lim.Attempts.Set && lim.Attempts.V && !slices.ContainsFunc(lim.Events, func(e policy.Event) bool { return !offence(e.Name.V) }) && len(lim.Events) > 0 {
+			c.add(diag.Warning, "EP214", lim.Attempts.Range, "attempts changes nothing here: these events count whatever becomes of them", "leave it out")
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package check
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"exipol/generator/plan"
+)
+
+// oldestExim is the oldest Exim whose ACLs can say what the output needs.
+var oldestExim = []int{4, 94}
+
+var versionPattern = regexp.MustCompile(`^4\.[0-9]{1,4}(\.[0-9]{1,4})?$`)
+
+// eximVersion: site.exim is a version, and not too old.
+func eximVersion(c *checker) {
+	v := c.set.Site.Exim
+	if !versionPattern.MatchString(v.V) {
+		c.fail("EP301", v.Range, fmt.Sprintf("%q is not a version of Exim", v.V), `for example: "4.94", "4.98.2"`)
+		return
+	}
+	for i, part := range strings.Split(v.V, ".") {
+		if i >= len(oldestExim) {
+			break
+		}
+		n, _ := strconv.Atoi(part) // digits, by the pattern
+		if n < oldestExim[i] {
+			c.fail("EP302", v.Range, fmt.Sprintf("Exim %s is too old", v.V), "the generated text needs Exim 4.94 or newer")
+			return
+		}
+		if n > oldestExim[i] {
+			return
+		}
+	}
+}
+
+// stagesUsed are the stages that the policies need, each with what needs it.
+func (c *checker) stagesUsed() map[string]string {
+	used := map[string]string{}
+	need := func(stage, by string) {
+		if used[stage] == "" {
+			used[stage] = by
+		}
+	}
+	for _, g := range c.set.Greylists {
+		need(plan.Rcpt, "greylist."+g.Name)
+		need(plan.Predata, "greylist."+g.Name)
+	}
+	for _, lim := range c.set.Limits {
+		for _, e := range lim.Events {
+			need(stageOf(e.Name.V), "limit."+lim.Name)
+		}
+	}
+	return used
+}
+
+// siteACLs: no ACL of the site's is lost, and none of ours is taken for one.
+func siteACLs(c *checker) {
+	site := c.set.Site
+	used := c.stagesUsed()
+	for _, stage := range plan.StageOrder {
+		acl, named := site.ACL[stage]
+		if named && strings.HasPrefix(acl.V, "exipol_") {
+			c.fail("EP208", acl.Range, fmt.Sprintf("%q would be an ACL of the output, not of the site", acl.V),
+				"names that begin with exipol_ are the output's; name the ACL that the site had before")
+		}
+		if site.Layout.V != "custom" || used[stage] == "" {
+			continue
+		}
+		switch {
+		case stage == plan.Rcpt && acl.V == "":
+			at := site.Layout.Range
+			if named {
+				at = acl.Range
+			}
+			c.fail("EP207", at, "with the layout custom, the site's ACL for RCPT must be named",
+				`Exim accepts no recipient without one: write acl { rcpt = "..." } with the value of acl_smtp_rcpt`, note(hcl.Range{}, "%s needs the stage rcpt", used[stage]))
+		case !named:
+			c.fail("EP207", site.Layout.Range, fmt.Sprintf("the site's ACL for the stage %s would be lost", stage),
+				fmt.Sprintf(`write %s = "..." in acl, with the value of acl_smtp_%s, or "" where the site has none`, stage, stage),
+				note(hcl.Range{}, "%s needs the stage %s", used[stage], stage))
+		}
+	}
+}
+
+// Bounds of the helper's settings.
+const (
+	leastTimeout = plan.Duration(2 * time.Second)  // one second must be left for the second try
+	mostTimeout  = plan.Duration(20 * time.Second) // twice that is what a client waits at worst
+	// A Unix socket's address holds 108 bytes on Linux, 104 on BSD, a zero at its end.
+	longestSocket = 100
+)
+
+// helperLimits: what Exim and the system allow for the socket.
+func helperLimits(c *checker) {
+	h := c.set.Helper
+	switch {
+	case h.Timeout.V < leastTimeout:
+		c.fail("EP306", h.Timeout.Range, fmt.Sprintf("a timeout of %s is too short", h.Timeout.V),
+			"Exim counts it in whole seconds and asks twice: at least 2s")
+	case h.Timeout.V > mostTimeout:
+		c.warn("EP306", h.Timeout.Range, fmt.Sprintf("with the helper away, clients would wait up to twice %s", h.Timeout.V),
+			"other hosts' callouts give up after 30 seconds: at most 20s")
+	}
+	if len(h.Socket.V) > longestSocket {
+		c.fail("EP305", h.Socket.Range, fmt.Sprintf("the path of a Unix socket has at most %d bytes", longestSocket), "")
+	}
+}

@@ -1,0 +1,205 @@
+// Package language is the policy language as a table: every block, label and
+// argument with its type, default, allowed words and one sentence about it.
+// What reads policies, what explains them (the reference page), what checks
+// them in an editor (the JSON Schema) and what names the choices in a message
+// all take their words from here.
+//
+// It only describes: reading values is package load's, judging them package
+// check's.
+package language
+
+// Format is the newest version of the language that this program reads.
+const Format = 1
+
+// NamePattern is what a name (of a policy, a list, a tier, a variable) looks
+// like: it becomes part of log lines, answers and names in Exim's text.
+const NamePattern = `^[a-z][a-z0-9_]{0,47}$`
+
+// Type is the type of an argument.
+type Type string
+
+// Types of arguments. TypeDocs says what each looks like.
+const (
+	String     Type = "string"
+	Word       Type = "word"
+	Text       Type = "text"
+	Path       Type = "path"
+	Paths      Type = "list of paths"
+	Mailbox    Type = "mail address"
+	Version    Type = "version"
+	ACLName    Type = "ACL name"
+	Domains    Type = "list of domains"
+	Networks   Type = "list of networks"
+	Network    Type = "network"
+	Addresses  Type = "list of addresses"
+	Address    Type = "address"
+	Strings    Type = "list of strings"
+	Date       Type = "date"
+	Bool       Type = "bool"
+	Number     Type = "number"
+	Duration   Type = "duration"
+	Rates      Type = "rate, or list of rates"
+	EventName  Type = "event"
+	Events     Type = "events with weights"
+	Key        Type = "key"
+	Count      Type = "count"
+	References Type = "list of references"
+	Headers    Type = "headers"
+	TierRates  Type = "rates by tier"
+	TypeName   Type = "type"
+	Any        Type = "any value"
+)
+
+// Argument is one argument of a block.
+type Argument struct {
+	Name     string
+	Type     Type
+	Required bool
+	Default  string   // as it would be written; "" where there is none
+	Instead  string   // what holds where there is neither value nor default, in words
+	Words    []string // all that a Word may be
+	Min      int64    // the least that a Number may be
+	Doc      string   // one sentence
+}
+
+// Block is a kind of block.
+type Block struct {
+	Name       string
+	Label      string   // what its label is, in a word; "" where it has none
+	LabelWords []string // all that the label may be; nil where it is a name of the administrator's
+	Once       bool     // at most one (for each label) in a policy set, or in its parent
+	Required   bool
+	Free       bool // holds arguments of any name
+	Arguments  []Argument
+	Blocks     []Block
+	Doc        string // one or two sentences
+}
+
+// Argument finds an argument by name, nil where the block has no such argument.
+func (b *Block) Argument(name string) *Argument {
+	for i := range b.Arguments {
+		if b.Arguments[i].Name == name {
+			return &b.Arguments[i]
+		}
+	}
+	return nil
+}
+
+// Block finds a nested block by name, nil where there is none.
+func (b *Block) Block(name string) *Block {
+	for i := range b.Blocks {
+		if b.Blocks[i].Name == name {
+			return &b.Blocks[i]
+		}
+	}
+	return nil
+}
+
+// Names are the names of all arguments and nested blocks, in the order of the
+// table.
+func (b *Block) Names() []string {
+	var names []string
+	for _, a := range b.Arguments {
+		names = append(names, a.Name)
+	}
+	for _, c := range b.Blocks {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+// KeyField is a word that a key may be made of, or that an entry is compared with.
+type KeyField struct {
+	Text  string // as it is written
+	Field string // of the question
+	V4    int    // for clients: how many bits of an address count
+	V6    int
+	Doc   string
+}
+
+// KeyFields are the words of keys. Besides them there is net(client.ip, V4, V6).
+var KeyFields = []KeyField{
+	{"client.ip", "client", 32, 128, "The client's address."},
+	{"client.net", "client", 24, 64, "The client's network: /24 of an IPv4 address, /64 of an IPv6 address."},
+	{"helo", "helo", 0, 0, "The name that the client gave in HELO or EHLO."},
+	{"sender", "sender", 0, 0, "The envelope sender."},
+	{"sender.domain", "sender.domain", 0, 0, "Its domain."},
+	{"recipient", "recipient", 0, 0, "The envelope recipient."},
+	{"recipient.domain", "recipient.domain", 0, 0, "Its domain."},
+	{"auth", "auth", 0, 0, "The authenticated id."},
+}
+
+// EventWord is something that a limit may count.
+type EventWord struct {
+	Name    string
+	Stage   string // where it happens
+	Offence bool   // counted whatever becomes of it
+	Doc     string
+}
+
+// EventWords are all events.
+var EventWords = []EventWord{
+	{"connection", "connect", true, "A client connects."},
+	{"helo", "helo", true, "A HELO or EHLO command."},
+	{"unknown_recipient", "rcpt", true, "A recipient that routing refuses (of inbound mail: in one of the site's own domains)."},
+	{"recipient", "rcpt", false, "A recipient that the site accepts."},
+	{"message", "data", false, "A message that the site accepts."},
+}
+
+// ListFields are the fields that a list's entries can have.
+var ListFields = []string{"client", "sender", "recipient", "auth"}
+
+// Function is a function that expressions may call.
+type Function struct {
+	Name string
+	Call string
+	Doc  string
+}
+
+// Functions are all functions of expressions.
+var Functions = []Function{
+	{"concat", `concat(list, list...)`, "The lists, one after the other."},
+	{"join", `join(separator, list)`, "The strings of a list as one string."},
+	{"lower", `lower(string)`, "In lower case."},
+	{"split", `split(separator, string)`, "A string cut into a list."},
+	{"trimspace", `trimspace(string)`, "Without blanks at either end."},
+	{"upper", `upper(string)`, "In upper case."},
+}
+
+// TypeDoc explains a type.
+type TypeDoc struct {
+	Type Type
+	Doc  string
+}
+
+// TypeDocs explains every type, in the order of the reference page.
+var TypeDocs = []TypeDoc{
+	{String, "Text in double quotes. `${...}` inserts a value; `$${` stands for the two characters themselves."},
+	{Word, "One of the words listed, in double quotes."},
+	{Text, "Text that others get to read. It stays what it is: neither a `$` nor a brace nor a newline in it means anything to Exim. Write `$${` for `${`."},
+	{Path, "An absolute path, of letters, digits and `_ . / + @ = : , -`."},
+	{Paths, "A list of such paths."},
+	{Mailbox, "A mail address: `\"abuse@example.com\"`."},
+	{Version, "An Exim version, in double quotes: `\"4.94\"`, `\"4.98.2\"`."},
+	{ACLName, "The name of an ACL in the site's Exim configuration; `\"\"` says that the site has none there."},
+	{Domains, "A list of domains: `\"example.com\"`, `\"*.example.com\"`, `\"@\"` (the host's own name), or `\"+name\"` for a `domainlist` of the site's Exim configuration."},
+	{Networks, "A list of addresses and networks: `[\"192.0.2.0/24\", \"2001:db8::/32\", \"198.51.100.7\"]`."},
+	{Network, "One address or network."},
+	{Addresses, "A list of address patterns: `\"local@domain\"`, `\"*@domain\"` or just `\"domain\"`, `\"*@*.domain\"` (its subdomains); for senders also `\"<>\"`, the null sender."},
+	{Address, "One address pattern."},
+	{Strings, "A list of strings."},
+	{Date, "A day, `\"2027-03-01\"` (through the end of that day, UTC), or a moment as in RFC 3339."},
+	{Bool, "`true` or `false`."},
+	{Number, "A whole number, without quotes."},
+	{Duration, "A time as Exim writes it, of the units `w d h m s`: `\"90s\"`, `\"1h30m\"`, `\"36d\"`."},
+	{Rates, "`\"100/1h\"`: more than 100 in the last hour. In a list, any of them is enough."},
+	{EventName, "The name of an event, without quotes."},
+	{Events, "Events and what each counts for: `{ unknown_recipient = 1, helo = 3 }`."},
+	{Key, "A list of what tells one party from another, without quotes: `[client.net, sender]`; also `net(client.ip, 24, 56)`, the first so many bits of an IPv4 or IPv6 address."},
+	{Count, "`distinct(recipient)`, or any other word of keys: how many different ones, instead of how many events."},
+	{References, "A list of `list.NAME` (any of its fields), `list.NAME.FIELD` (only its entries of that field: client, sender, recipient, auth) and `greylist.NAME.trusted` (clients that this greylist trusts)."},
+	{Headers, "Names and texts: `{ \"X-Slow\" = \"yes\" }`."},
+	{TierRates, "Tiers and their other rates: `{ slow = \"500/1h\" }`."},
+	{TypeName, "`string`, `number`, `bool` or `list(string)`, without quotes."},
+	{Any, "A value of the variable's type."},
+}

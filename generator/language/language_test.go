@@ -1,0 +1,91 @@
+package language
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// golden compares a generated document with the one in docs; UPDATE=1 rewrites it.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("..", "..", "docs", name)
+	if os.Getenv("UPDATE") != "" {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(want) != string(got) {
+		t.Errorf("docs/%s is not what the language table makes; run: UPDATE=1 go test ./generator/language/", name)
+	}
+}
+
+func TestReferencePage(t *testing.T) { golden(t, "reference.md", []byte(ReferenceMarkdown())) }
+
+func TestSchemaFile(t *testing.T) {
+	s := JSONSchema()
+	golden(t, "exipol-policy.schema.json", s)
+	if !json.Valid(s) {
+		t.Error("the schema is not JSON")
+	}
+}
+
+func walk(b *Block, path string, f func(path string, b *Block)) {
+	f(path, b)
+	for i := range b.Blocks {
+		walk(&b.Blocks[i], path+"."+b.Blocks[i].Name, f)
+	}
+}
+
+// The table must be fit to print: everything has a sentence, every type is
+// explained, words and defaults agree.
+func TestTableIsWhole(t *testing.T) {
+	explained := map[Type]bool{}
+	for _, d := range TypeDocs {
+		if explained[d.Type] {
+			t.Errorf("type %s is explained twice", d.Type)
+		}
+		explained[d.Type] = true
+	}
+	used := map[Type]bool{}
+	name := regexp.MustCompile(NamePattern)
+	walk(&Root, "", func(path string, b *Block) {
+		if !strings.HasSuffix(b.Doc, ".") {
+			t.Errorf("block %s: no sentence about it", path)
+		}
+		names := b.Names()
+		slices.Sort(names)
+		if len(slices.Compact(names)) != len(b.Names()) {
+			t.Errorf("block %s: a name stands there twice", path)
+		}
+		for _, a := range b.Arguments {
+			at := path + "." + a.Name
+			used[a.Type] = true
+			if !name.MatchString(a.Name) || !strings.HasSuffix(a.Doc, ".") || !explained[a.Type] {
+				t.Errorf("%s: name, sentence or type", at)
+			}
+			if (a.Type == Word) != (len(a.Words) > 0) {
+				t.Errorf("%s: words and type disagree", at)
+			}
+			if a.Default != "" && a.Type == Word && !slices.Contains(a.Words, strings.Trim(a.Default, `"`)) {
+				t.Errorf("%s: default %s is none of its words", at, a.Default)
+			}
+			if a.Required && (a.Default != "" || a.Instead != "") {
+				t.Errorf("%s: required, and yet a default", at)
+			}
+		}
+	})
+	for _, d := range TypeDocs {
+		if !used[d.Type] {
+			t.Errorf("type %s is explained but no argument has it", d.Type)
+		}
+	}
+}

@@ -1,0 +1,164 @@
+package language
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+)
+
+// object is a JSON object; encoding/json sorts its members, so the schema is
+// the same every time.
+type object = map[string]any
+
+// JSONSchema describes policies in HCL's JSON form (*.hcl.json) as a JSON
+// Schema of draft 2020-12, for editors. It is looser than `exipol check` where a
+// schema cannot say more.
+func JSONSchema() []byte {
+	defs := object{}
+	root := bodySchema(&Root, "", defs)
+	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+	root["title"] = "exipol policy"
+	root["description"] = "A policy set of exipol, in HCL's JSON form."
+	root["$defs"] = defs
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(root); err != nil {
+		// The schema is built of strings, bools and maps only: this cannot fail.
+		panic(err)
+	}
+	return b.Bytes()
+}
+
+// bodySchema describes what stands between a block's braces; nested blocks go
+// into defs under their path.
+func bodySchema(b *Block, path string, defs object) object {
+	properties := object{"//": object{"description": "A comment."}}
+	var required []string
+	for _, a := range b.Arguments {
+		s := typeSchema(a)
+		s["description"] = a.Doc
+		properties[a.Name] = s
+		if a.Required {
+			required = append(required, a.Name)
+		}
+	}
+	for i := range b.Blocks {
+		c := &b.Blocks[i]
+		name := strings.TrimPrefix(path+"."+c.Name, ".")
+		defs[name] = bodySchema(c, name, defs)
+		properties[c.Name] = blockSchema(c, object{"$ref": "#/$defs/" + name})
+		if c.Required && path != "" {
+			required = append(required, c.Name)
+		}
+	}
+	s := object{"type": "object", "properties": properties, "additionalProperties": b.Free}
+	if b.Doc != "" {
+		s["description"] = b.Doc
+	}
+	if len(required) > 0 {
+		s["required"] = required
+	}
+	return s
+}
+
+// blockSchema describes the member that holds a block or several: by label
+// where there is one, an array where there may be more than one.
+func blockSchema(b *Block, body object) object {
+	if b.Label == "" {
+		if b.Once {
+			return body
+		}
+		return object{"oneOf": []any{body, object{"type": "array", "items": body}}}
+	}
+	labelled := object{"type": "object", "additionalProperties": false}
+	if len(b.LabelWords) > 0 {
+		words := object{}
+		for _, w := range b.LabelWords {
+			words[w] = body
+		}
+		labelled["properties"] = words
+	} else {
+		labelled["patternProperties"] = object{NamePattern: body}
+	}
+	return object{"oneOf": []any{labelled, object{"type": "array", "items": labelled}}}
+}
+
+// inserted matches a string that holds ${...}: its value is not known here.
+const inserted = `\$\{`
+
+func pattern(p string) object { return object{"type": "string", "pattern": p + "|" + inserted} }
+
+func listOf(s object) object {
+	return object{"oneOf": []any{object{"type": "array", "items": s}, object{"type": "string", "pattern": `^\$\{.*\}$`}}}
+}
+
+func typeSchema(a Argument) object {
+	const rate = `^[0-9]+ */ *([0-9]+[wdhms])+$`
+	switch a.Type {
+	case Word:
+		words := make([]any, len(a.Words))
+		for i, w := range a.Words {
+			words[i] = w
+		}
+		return object{"anyOf": []any{object{"enum": words}, object{"type": "string", "pattern": inserted}}}
+	case Path:
+		return pattern(`^/`)
+	case Paths:
+		return listOf(pattern(`^/`))
+	case Version:
+		return pattern(`^4\.[0-9]+(\.[0-9]+)?$`)
+	case Domains, Networks, Addresses, Strings:
+		return listOf(object{"type": "string"})
+	case Date:
+		return pattern(`^[0-9]{4}-[0-9]{2}-[0-9]{2}`)
+	case Bool:
+		return object{"oneOf": []any{object{"type": "boolean"}, object{"type": "string", "pattern": inserted}}}
+	case Number:
+		return object{"oneOf": []any{object{"type": "integer", "minimum": a.Min}, object{"type": "string", "pattern": inserted}}}
+	case Duration:
+		return pattern(`^([0-9]+[wdhms])+$`)
+	case Rates:
+		return object{"oneOf": []any{pattern(rate), object{"type": "array", "items": pattern(rate), "minItems": 1}}}
+	case EventName:
+		return object{"enum": eventNames()}
+	case Events:
+		weights := object{}
+		for _, e := range EventWords {
+			weights[e.Name] = object{"type": "integer", "minimum": 1, "description": e.Doc}
+		}
+		return object{"type": "object", "properties": weights, "additionalProperties": false, "minProperties": 1}
+	case Key:
+		return object{"type": "array", "minItems": 1, "items": keySchema()}
+	case Count:
+		return object{"type": "string", "pattern": `^distinct\(.*\)$`}
+	case References:
+		return object{"type": "array", "items": object{"type": "string", "pattern": `^(list|greylist)\.[a-z][a-z0-9_]*(\.[a-z]+)?$`}}
+	case Headers:
+		return object{"type": "object", "additionalProperties": object{"type": "string"}}
+	case TierRates:
+		return object{"type": "object", "minProperties": 1, "additionalProperties": object{"oneOf": []any{pattern(rate), object{"type": "array", "items": pattern(rate)}}}}
+	case TypeName:
+		return object{"enum": []any{"string", "number", "bool", "list(string)"}}
+	case Any:
+		return object{}
+	}
+	return object{"type": "string"}
+}
+
+func eventNames() []any {
+	var names []any
+	for _, e := range EventWords {
+		names = append(names, e.Name)
+	}
+	return names
+}
+
+func keySchema() object {
+	var words []any
+	for _, k := range KeyFields {
+		words = append(words, k.Text)
+	}
+	return object{"anyOf": []any{object{"enum": words}, object{"type": "string", "pattern": `^net\(`}}}
+}

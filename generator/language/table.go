@@ -1,0 +1,202 @@
+package language
+
+const (
+	modeDoc      = "Whether it acts, or only counts (in rows of its own) and logs what it would have done."
+	onFailureDoc = "What happens where the helper does not answer: last_known (blocks known before stay in force, all else passes), pass, or defer."
+	exceptDoc    = "Who is exempt: neither judged nor counted."
+)
+
+var (
+	modes    = []string{"enforce", "observe"}
+	failures = []string{"last_known", "pass", "defer"}
+	traffics = []string{"inbound", "submission", "relay", "local"}
+)
+
+// Root is the whole language: its nested blocks are what may stand at the top
+// level of a file.
+var Root = Block{
+	Doc: "All `*.hcl` and `*.hcl.json` files of a directory are one policy set; the order of files and blocks does not matter. Files named `*_test.hcl` are left out.",
+	Blocks: []Block{
+		exipolBlock, siteBlock, helperBlock, storeBlock, listBlock,
+		greylistBlock, limitBlock, variableBlock, localsBlock,
+	},
+}
+
+var exipolBlock = Block{
+	Name: "exipol", Once: true, Required: true,
+	Doc: "Says which version of the language the set is written in. It is read before all else.",
+	Arguments: []Argument{
+		{Name: "format", Type: Number, Required: true, Min: 1, Doc: "The version of the language: 1."},
+	},
+}
+
+var siteBlock = Block{
+	Name: "site", Once: true,
+	Doc: "The Exim that the policies are for. Its arguments can be used elsewhere, as in `site.admin`.",
+	Arguments: []Argument{
+		{Name: "exim", Type: Version, Default: `"4.94"`, Doc: "The oldest Exim that must run the output."},
+		{Name: "layout", Type: Word, Words: []string{"debian", "upstream", "custom"}, Default: `"debian"`, Doc: "The configuration that the output is installed into: Debian's, Exim's own default, or another one whose ACLs are named in `acl`."},
+		{Name: "directory", Type: Path, Instead: "`\"/etc/exim4/exipol\"` for the layout debian, `\"/etc/exim/exipol\"` for the others", Doc: "Where the generated Exim text is installed."},
+		{Name: "mode", Type: Word, Words: modes, Instead: "each policy's own", Doc: "Overrides the mode of every policy."},
+		{Name: "admin", Type: Mailbox, Doc: "Who answers for this site's mail."},
+		{Name: "domains", Type: Domains, Default: `["+local_domains", "+relay_to_domains"]`, Doc: "What inbound mail may be for."},
+		{Name: "relay_hosts", Type: Networks, Default: `["127.0.0.1", "::1"]`, Doc: "Hosts that may relay without authentication: their mail is `relay` traffic."},
+		{Name: "forwarders", Type: Networks, Doc: "Secondary MX and forwarding hosts: exempt from every policy on inbound mail."},
+		{Name: "max_delay", Type: Duration, Default: `"25s"`, Doc: "The longest that one SMTP command may be delayed, whatever tiers say."},
+	},
+	Blocks: []Block{{
+		Name: "acl", Once: true,
+		Doc: "The site's own ACLs, by stage, where they are not those of the layout.",
+		Arguments: []Argument{
+			{Name: "connect", Type: ACLName, Doc: "The value of `acl_smtp_connect`."},
+			{Name: "helo", Type: ACLName, Doc: "The value of `acl_smtp_helo`."},
+			{Name: "mail", Type: ACLName, Doc: "The value of `acl_smtp_mail`."},
+			{Name: "rcpt", Type: ACLName, Doc: "The value of `acl_smtp_rcpt`."},
+			{Name: "predata", Type: ACLName, Doc: "The value of `acl_smtp_predata`."},
+			{Name: "data", Type: ACLName, Doc: "The value of `acl_smtp_data`."},
+		},
+	}},
+}
+
+var helperBlock = Block{
+	Name: "helper", Once: true,
+	Doc: "The helper, exipold, and how Exim reaches it.",
+	Arguments: []Argument{
+		{Name: "socket", Type: Path, Default: `"/run/exipol/exipold.sock"`, Doc: "Its Unix socket."},
+		{Name: "timeout", Type: Duration, Default: `"3s"`, Doc: "How long one question may take, the second try included."},
+		{Name: "on_failure", Type: Word, Words: failures, Default: `"last_known"`, Doc: onFailureDoc},
+		{Name: "mainlog", Type: Paths, Default: `["/var/log/exim4/mainlog"]`, Doc: "The log files that the helper follows."},
+	},
+}
+
+var storeBlock = Block{
+	Name: "store", Label: "kind", LabelWords: []string{"sqlite"}, Once: true,
+	Doc: "Where the helper keeps what it knows.",
+	Arguments: []Argument{
+		{Name: "path", Type: Path, Default: `"/var/lib/exipol/exipol.db"`, Doc: "The database file."},
+	},
+}
+
+var listBlock = Block{
+	Name: "list", Label: "name",
+	Doc: "A named list of clients and addresses. Policies refer to it by name, without quotes.",
+	Arguments: []Argument{
+		{Name: "clients", Type: Networks, Doc: "Clients, by address or network."},
+		{Name: "senders", Type: Addresses, Doc: "Envelope senders."},
+		{Name: "recipients", Type: Addresses, Doc: "Envelope recipients."},
+		{Name: "auth", Type: Strings, Doc: "Authenticated ids, compared as they are."},
+	},
+	Blocks: []Block{{
+		Name: "entry",
+		Doc:  "One entry that has an end, or a reason. It has exactly one of client, sender, recipient and auth.",
+		Arguments: []Argument{
+			{Name: "client", Type: Network, Doc: "A client."},
+			{Name: "sender", Type: Address, Doc: "An envelope sender."},
+			{Name: "recipient", Type: Address, Doc: "An envelope recipient."},
+			{Name: "auth", Type: String, Doc: "An authenticated id."},
+			{Name: "until", Type: Date, Instead: "for good", Doc: "When the entry ends."},
+			{Name: "why", Type: Text, Doc: "Why it is there."},
+		},
+	}},
+}
+
+var greylistBlock = Block{
+	Name: "greylist", Label: "name",
+	Doc: "Defers what it sees for the first time, and lets it through when it is tried again. It is asked after the site accepted the recipient; null senders are asked once a message, before DATA, so that other hosts' callouts pass; postmaster and abuse are never greylisted.",
+	Arguments: []Argument{
+		{Name: "traffic", Type: Word, Words: traffics, Default: `"inbound"`, Doc: "Whose mail it is for."},
+		{Name: "key", Type: Key, Default: `[client.net, sender, recipient]`, Doc: "What has to be the same in the retry."},
+		{Name: "delay", Type: Duration, Default: `"5m"`, Doc: "A retry sooner than this is deferred again."},
+		{Name: "retry", Type: Duration, Default: `"24h"`, Doc: "A retry later than this counts as a first contact."},
+		{Name: "remember", Type: Duration, Default: `"36d"`, Doc: "How long a key that passed is known after its last use."},
+		{Name: "except", Type: References, Doc: exceptDoc},
+		{Name: "mode", Type: Word, Words: modes, Default: `"enforce"`, Doc: modeDoc},
+		{Name: "on_failure", Type: Word, Words: failures, Instead: "the helper's", Doc: onFailureDoc},
+		{Name: "message", Type: Text, Default: `"greylisted, please try again later"`, Doc: "The text of the deferral."},
+	},
+	Blocks: []Block{{
+		Name: "trust", Once: true,
+		Doc: "Clients that passed often enough are not greylisted any more.",
+		Arguments: []Argument{
+			{Name: "key", Type: Key, Default: `[client.net]`, Doc: "Who is trusted."},
+			{Name: "after", Type: Number, Default: `5`, Min: 1, Doc: "After so many passes."},
+			{Name: "per", Type: Duration, Default: `"1h"`, Doc: "Of the passes in so long, one counts."},
+			{Name: "remember", Type: Duration, Default: `"36d"`, Doc: "How long a trusted client is known after its last mail."},
+		},
+	}},
+}
+
+func refusal(name, message, doc string) Block {
+	return Block{Name: name, Once: true, Doc: doc, Arguments: []Argument{
+		{Name: "message", Type: Text, Default: `"` + message + `"`, Doc: "The text of the reply."},
+	}}
+}
+
+var limitBlock = Block{
+	Name: "limit", Label: "name",
+	Doc: "Counts events for each key in sliding windows, and does something about those who are over a rate. Of all that applies the strongest verdict wins (drop, deny, defer, freeze, discard), the longest delay holds, and headers add up.",
+	Arguments: []Argument{
+		{Name: "traffic", Type: Word, Words: traffics, Default: `"inbound"`, Doc: "Whose mail it is for."},
+		{Name: "event", Type: EventName, Doc: "What is counted. A limit has either `event` or `events`."},
+		{Name: "events", Type: Events, Doc: "What is counted, each with a weight."},
+		{Name: "key", Type: Key, Required: true, Doc: "Whom it is counted for."},
+		{Name: "count", Type: Count, Instead: "events", Doc: "Counts how many different ones there were, instead of events."},
+		{Name: "attempts", Type: Bool, Default: `false`, Doc: "Whether recipients and messages count that were refused in the end."},
+		{Name: "only", Type: References, Instead: "everybody", Doc: "Whom it is for; nobody else is judged or counted."},
+		{Name: "except", Type: References, Doc: exceptDoc},
+		{Name: "engine", Type: Word, Words: []string{"exipol", "exim"}, Default: `"exipol"`, Doc: "Who counts: the helper, or Exim's own `ratelimit` (for each host by itself, a moving average, without a helper)."},
+		{Name: "mode", Type: Word, Words: modes, Default: `"enforce"`, Doc: modeDoc},
+		{Name: "on_failure", Type: Word, Words: failures, Instead: "the helper's", Doc: onFailureDoc},
+	},
+	Blocks: []Block{tierBlock, overrideBlock},
+}
+
+var tierBlock = Block{
+	Name: "tier", Label: "name", Required: true,
+	Doc: "One rung of a limit: over this much, do that. It has at most one of defer, deny, drop, discard and freeze; delays and headers can stand beside it.",
+	Arguments: []Argument{
+		{Name: "over", Type: Rates, Required: true, Doc: "The tier applies where the last so long, this event included, saw more than so many."},
+		{Name: "add_header", Type: Headers, Doc: "Headers to add to the message."},
+	},
+	Blocks: []Block{
+		{
+			Name: "delay", Once: true,
+			Doc: "Lets the client wait before the answer: for a fixed time, or for so much times all that were counted.",
+			Arguments: []Argument{
+				{Name: "each", Type: Duration, Doc: "So long for each one counted. A delay has either `each` or `fixed`."},
+				{Name: "fixed", Type: Duration, Doc: "Always so long."},
+				{Name: "max", Type: Duration, Instead: "`site.max_delay`", Doc: "Never longer than this."},
+				{Name: "sleepers", Type: Number, Default: `10`, Doc: "How many connections of a host may wait at once for this tier; those beyond are not delayed. 0 means any number."},
+			},
+		},
+		refusal("defer", "too much at the moment, please try again later", "Answers with a temporary error."),
+		refusal("deny", "refused by local policy", "Answers with a permanent error."),
+		refusal("drop", "refused by local policy", "Answers with a permanent error and closes the connection."),
+		{Name: "discard", Once: true, Doc: "Accepts the recipient or message and throws it away."},
+		{Name: "freeze", Once: true, Doc: "Accepts the message and keeps it in the queue, undelivered, until someone thaws it."},
+	},
+}
+
+var overrideBlock = Block{
+	Name: "override", Label: "name",
+	Doc: "Other rates for some. The first override that applies decides; a tier that it does not name keeps its own rates.",
+	Arguments: []Argument{
+		{Name: "only", Type: References, Required: true, Doc: "Whom it is for."},
+		{Name: "over", Type: TierRates, Required: true, Doc: "The other rates, by tier."},
+	},
+}
+
+var variableBlock = Block{
+	Name: "variable", Label: "name",
+	Doc: "A value that can be given from outside, with `--var NAME=VALUE` or in the environment as `EXIPOL_VAR_NAME`; used as `var.NAME`. It can hold a threshold or a text, but not the name of a thing (a key, an event, a list).",
+	Arguments: []Argument{
+		{Name: "type", Type: TypeName, Instead: "that of the default, else `string`", Doc: "The type of its value."},
+		{Name: "default", Type: Any, Instead: "a value has to be given", Doc: "Its value where none is given."},
+		{Name: "description", Type: Text, Doc: "What it is for."},
+	},
+}
+
+var localsBlock = Block{
+	Name: "locals", Free: true,
+	Doc: "Names for values, one to a line; used as `local.NAME`.",
+}
