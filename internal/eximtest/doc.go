@@ -37,7 +37,8 @@
 // Any name may log in (AUTH PLAIN) with [Password]. 127.0.0.9 is in
 // relay_from_hosts. Debian's configuration and Exim's default also relay for
 // 127.0.0.1: strangers should have another address, of that net or any other
-// ([Bed.Dial]). An Exim without the PROXY protocol has only 127.0.0.0/8 and ::1.
+// ([Bed.Dial]). With an Exim that has no PROXY protocol, addresses other than
+// 127.0.0.0/8 and ::1 exist only in sessions over standard input.
 //
 // No configuration asks the DNS for anything: host_lookup is emptied, all domains
 // are routed by routers of the bed that come first.

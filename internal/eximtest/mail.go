@@ -43,7 +43,8 @@ func (b *Bed) Mailbox() []Message {
 	return all
 }
 
-var maildirName = regexp.MustCompile(`^(\d+)\.H(\d+)P(\d+)\.`)
+// The letter before the microseconds is H up to Exim 4.96, and M in newer ones.
+var maildirName = regexp.MustCompile(`^(\d+)\.[HM](\d+)P(\d+)\.`)
 
 // age is what sorts the names of a maildir: seconds, microseconds, process.
 func age(name string) []int {

@@ -133,8 +133,18 @@ func (b *Bed) Reload() {
 		b.t.Fatalf("no daemon to reload")
 	}
 	seen := b.logSize("mainlog")
-	if err := syscall.Kill(b.daemon.Process.Pid, syscall.SIGHUP); err != nil {
-		b.t.Fatalf("reload Exim: %v", err)
+	// A daemon that is just about to wait for connections notices the signal at the next
+	// one only (seen with 4.100.1): a second signal ends its waiting.
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		if err := syscall.Kill(b.daemon.Process.Pid, syscall.SIGHUP); err != nil {
+			b.t.Fatalf("reload Exim: %v", err)
+		}
+		for again := time.Now().Add(2 * time.Second); time.Now().Before(again); time.Sleep(5 * time.Millisecond) {
+			if log, _ := os.ReadFile(b.Path("log/mainlog")); len(log) > seen && bytes.Contains(log[seen:], []byte(" SIGHUP received")) {
+				end = time.Now()
+				break
+			}
+		}
 	}
 	if err := b.waitListening(seen); err != nil {
 		b.t.Fatalf("reload Exim: %v", err)

@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -73,10 +74,28 @@ func proxyLine(client netip.Addr) string {
 	return "PROXY TCP6 " + client.String() + " ::1 40000 25\r\n"
 }
 
+// supports holds, by the path of an Exim, whether it has the PROXY protocol.
+var supports sync.Map
+
+// takesProxy says whether Exim has the PROXY protocol: Debian's light daemon has not.
+func (b *Bed) takesProxy() bool {
+	if known, ok := supports.Load(b.exim); ok {
+		return known.(bool)
+	}
+	out, _, err := b.Exec("", "-bV")
+	if err != nil {
+		return true // what is wrong is better said by the session
+	}
+	takes := regexp.MustCompile(`(?m)^Support for:.* PROXY\b`).MatchString(out)
+	supports.Store(b.exim, takes)
+	return takes
+}
+
 // Connect opens a session with the daemon as a client with this address, which may be
 // any: IPv4, IPv6, or an IPv4-mapped one, which Exim keeps as it is. Addresses of
 // 127.0.0.0/8, and ::1 where the bed has IPv6, are really dialled from; for all others
-// the PROXY protocol is used. "" is 127.0.0.1.
+// the PROXY protocol is used. "" is 127.0.0.1. With an Exim that does not have the PROXY
+// protocol, all others get a session of [Bed.ConnectBs].
 func (b *Bed) Connect(clientIP string) (*Session, error) {
 	if clientIP == "" {
 		clientIP = "127.0.0.1"
@@ -86,6 +105,9 @@ func (b *Bed) Connect(clientIP string) (*Session, error) {
 		return nil, err
 	}
 	from, to, proxied := client, "127.0.0.1", !client.IsLoopback() || client.Is4In6()
+	if proxied && !b.takesProxy() {
+		return b.ConnectBs(clientIP)
+	}
 	if proxied {
 		from = netip.MustParseAddr(proxyAddress)
 	} else if client.Is6() {
@@ -121,18 +143,24 @@ func (b *Bed) Dial(clientIP string) *Session {
 // output, so that the end of the connection looks to it as it does on the net. All ACLs
 // run, connect and quit too, and delays are slept.
 //
-// The address goes in by the PROXY protocol here, too. The plain way, -oMa ADDRESS,
-// makes a session that no network client can have: the address is tainted, and
-// ${mask:$sender_host_address/24} ends the process ("Taint mismatch", 421).
+// The address goes in by the PROXY protocol here, too, where Exim has it. The plain way,
+// -oMa ADDRESS, makes a session that no network client can have: the address is tainted.
+// Then ${mask:$sender_host_address/24} ends the process on 4.96 ("Taint mismatch", 421),
+// and ${eval:} of it is refused from 4.100 on.
 func (b *Bed) ConnectBs(clientIP string) (*Session, error) {
 	args := []string{"-bs"}
 	var client netip.Addr
+	proxied := false
 	if clientIP != "" {
 		var err error
 		if client, err = netip.ParseAddr(clientIP); err != nil {
 			return nil, err
 		}
-		args = append(args, "-oMa", "["+proxyAddress+"]:40000")
+		from := clientIP
+		if proxied = b.takesProxy(); proxied {
+			from = proxyAddress
+		}
+		args = append(args, "-oMa", "["+from+"]:40000")
 	}
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -158,7 +186,7 @@ func (b *Bed) ConnectBs(clientIP string) (*Session, error) {
 		return nil, fmt.Errorf("exim -bs: %w", err)
 	}
 	theirs.Close()
-	if clientIP != "" {
+	if proxied {
 		_, _ = io.WriteString(conn, proxyLine(client))
 	}
 	return b.greet(&Session{bed: b, conn: conn, exim: cmd})
