@@ -23,26 +23,37 @@ type installStage struct {
 
 // installData is what the templates of INSTALL.txt may print.
 type installData struct {
-	Plan, Dir, Group, Exim, Socket string
-	StoreDir                       string         // directory of the store's file, "" where it has none
-	Names                          []string       // of the stages
-	Stages                         []installStage //
-	Wrapped, Unwrapped             []installStage // with and without an ACL of the site's
-	Macros                         []string       // Debian: definitions in exipol.main
-	Direct                         []installStage // Debian: stages that have no macro
-	Options                        []string       // other layouts: the site's lines that exipol.main replaces
-	Restore                        []string       // and those to write again afterwards
+	Plan, Dir, Group, Exim string
+	StoreDir               string         // directory of the store's file, where the units do not make it
+	Overrides              []string       // what the units need to be told, as a section and a setting
+	Names                  []string       // of the stages
+	Stages                 []installStage //
+	Wrapped, Unwrapped     []installStage // with and without an ACL of the site's
+	Macros                 []string       // Debian: definitions in exipol.main
+	Direct                 []installStage // Debian: stages that have no macro
+	Options                []string       // other layouts: the site's lines that exipol.main replaces
+	Restore                []string       // and those to write again afterwards
 }
+
+// The paths that exipold's units know.
+const (
+	unitSocket   = "/run/exipol/exipold.sock"
+	unitStoreDir = "/var/lib/exipol"
+)
 
 // installText is INSTALL.txt: the steps for this layout, and only for the stages
 // that this plan uses.
 func installText(p *plan.Plan) string {
-	d := installData{Plan: p.ID, Dir: p.Directory, Group: "exim", Exim: "/usr/sbin/exim", Socket: p.Socket}
+	d := installData{Plan: p.ID, Dir: p.Directory, Group: "exim", Exim: "/usr/sbin/exim"}
 	if p.Layout == "debian" {
 		d.Group, d.Exim = "Debian-exim", "/usr/sbin/exim4"
 	}
-	if p.Store.Kind == "sqlite" && p.Store.Path != "" {
-		d.StoreDir = path.Dir(p.Store.Path)
+	if p.Socket != unitSocket {
+		d.Overrides = append(d.Overrides, "[Socket]", "ListenStream=", "ListenStream="+p.Socket)
+	}
+	if dir := path.Dir(p.Store.Path); p.Store.Kind == "sqlite" && dir != unitStoreDir {
+		d.StoreDir = dir
+		d.Overrides = append(d.Overrides, "[Service]", "ReadWritePaths="+dir)
 	}
 	for _, s := range p.Stages {
 		d.add(installStage{Name: s.Name, Option: "acl_smtp_" + s.Name, SiteACL: s.SiteACL})

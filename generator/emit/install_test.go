@@ -54,7 +54,7 @@ func TestInstallNames(t *testing.T) {
 		text := installText(p)
 		for _, want := range []string{
 			p.ID, "/etc/somewhere/exipol/exipol.main", "acl_smtp_rcpt: acl_check_rcpt", "acl_smtp_connect",
-			"install -d -o exipold", "/var/lib/exipol\n", "exipold migrate", "Taking it away again",
+			"exipold migrate", "plan.json /etc/exipol/plan.json", "Taking it away again",
 		} {
 			if !strings.Contains(text, want) {
 				t.Errorf("%s: no %q in\n%s", layout, want, text)
@@ -69,6 +69,21 @@ func TestInstallNames(t *testing.T) {
 			if len(line) > 81 {
 				t.Errorf("%s: a line of %d columns: %s", layout, len(line)-1, line)
 			}
+		}
+	}
+}
+
+// TestInstallPaths tells the units of paths that they do not know.
+func TestInstallPaths(t *testing.T) {
+	p := installPlan(t, "debian", "/etc/exim4/exipol")
+	if text := installText(p); strings.Contains(text, "ListenStream") || strings.Contains(text, "ReadWritePaths") {
+		t.Errorf("the units know these paths:\n%s", text)
+	}
+	p.Socket, p.Store.Path = "/srv/sock", "/srv/db/exipol.db"
+	text := installText(p)
+	for _, want := range []string{"    ListenStream=\n    ListenStream=/srv/sock\n", "    ReadWritePaths=/srv/db\n", "install -d -o exipold -g exipold -m 0750 /srv/db\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
 		}
 	}
 }

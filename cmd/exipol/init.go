@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"exipol/cmd/exipol/verify"
+	"exipol/generator/load"
+	"exipol/policies"
+)
+
+// eximWait is how long a question to an Exim binary may take. It reads its
+// configuration and answers; a minute is for a machine in trouble.
+const eximWait = time.Minute
+
+func initCommand() *cobra.Command {
+	var exim string
+	cmd := &cobra.Command{
+		Use:   "init [DIR]",
+		Short: "write a small working set of policies",
+		Long: `init writes a small set of policies into DIR (this directory where none is
+given): greylisting, and a tarpit for those who guess recipients. Where there is
+an Exim, it is asked which configuration and which ACLs it has. No file that is
+there already is overwritten.`,
+		Example: "  exipol init /etc/exipol/policies\n  exipol check /etc/exipol/policies",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: action(func(cmd *cobra.Command, args []string) error {
+			dir := "."
+			if len(args) == 1 {
+				dir = args[0]
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), eximWait)
+			defer cancel()
+			site, err := askSite(ctx, exim)
+			if err != nil {
+				return err
+			}
+			return writeStarter(cmd, dir, site)
+		}),
+	}
+	cmd.Flags().StringVar(&exim, "exim", "", "the Exim `BINARY` to ask (exim4 or exim on PATH where none is named)")
+	return cmd
+}
+
+// askSite asks the Exim binary what it has; where none is named and none is on
+// PATH, the result is nil.
+func askSite(ctx context.Context, exim string) (*verify.Site, error) {
+	if exim == "" {
+		for _, name := range []string{"exim4", "exim"} {
+			if path, err := exec.LookPath(name); err == nil {
+				exim = path
+				break
+			}
+		}
+		if exim == "" {
+			return nil, nil
+		}
+		// An Exim that nobody named and that does not answer (no configuration yet,
+		// say) is no reason not to write the files.
+		site, err := verify.AskSite(ctx, exim, "")
+		if err != nil {
+			return nil, nil
+		}
+		return &site, nil
+	}
+	site, err := verify.AskSite(ctx, exim, "")
+	if err != nil {
+		return nil, err
+	}
+	return &site, nil
+}
+
+// writeStarter writes the starter set, all of it or, where a file is there already,
+// nothing.
+func writeStarter(cmd *cobra.Command, dir string, site *verify.Site) error {
+	entries, err := fs.ReadDir(policies.Files, policies.Starter)
+	if err != nil {
+		return err
+	}
+	present, err := policyFiles(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if len(present) > 0 {
+		return fmt.Errorf("%s holds policies already (%s): nothing was written", dir, filepath.Base(present[0]))
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		text, err := fs.ReadFile(policies.Files, policies.Starter+"/"+e.Name())
+		if err != nil {
+			return err
+		}
+		if e.Name() == "exipol.hcl" && site != nil {
+			text, _ = load.Format(fitSite(text, *site), e.Name())
+		}
+		path := filepath.Join(dir, e.Name())
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(text)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return err
+		}
+		fmt.Fprintln(cmd.ErrOrStderr(), "wrote", path)
+	}
+	return nil
+}
+
+// fitSite puts into the site block what the site's Exim says of itself: the layout,
+// the log,
+// and the ACLs that the layout does not know.
+func fitSite(text []byte, site verify.Site) []byte {
+	layout := []byte(`layout = "debian" # or "upstream" for Exim's own default configuration, or "custom"`)
+	if site.Layout != "debian" {
+		text = bytes.Replace(text, layout, []byte(fmt.Sprintf("layout = %q", site.Layout)), 1)
+	}
+	if site.Mainlog != "" {
+		text = bytes.Replace(text, []byte("/var/log/exim4/mainlog"), []byte(site.Mainlog), 1)
+	}
+	var acl bytes.Buffer
+	for _, s := range site.Unknown() {
+		if !s.Named() {
+			fmt.Fprintf(&acl, "    # acl_smtp_%s is %q here, which is not the name of an ACL: give it one\n", s.Stage, s.ACL)
+			continue
+		}
+		fmt.Fprintf(&acl, "    %s = %q\n", s.Stage, s.ACL)
+	}
+	if acl.Len() == 0 {
+		return text
+	}
+	const end = "  max_delay = \"25s\"\n}\n"
+	block := "\n  # The ACLs that this Exim has; those of the policies run around them.\n  acl {\n" + acl.String() + "  }\n}\n"
+	return bytes.Replace(text, []byte(end), []byte(end[:len(end)-2]+block), 1)
+}

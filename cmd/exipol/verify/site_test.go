@@ -1,0 +1,36 @@
+package verify
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+)
+
+func TestAskSite(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "exim.conf")
+	text := "log_file_path = /var/log/exim/%slog\nstrict_acl_vars = true\nacl_smtp_connect = my_connect\nacl_smtp_rcpt = acl_check_rcpt\nacl_smtp_helo = exipol_helo\nacl_smtp_mail = /etc/mail.acl\n" +
+		"begin acl\nmy_connect:\n  accept\nacl_check_rcpt:\n  accept\n"
+	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	site, err := AskSite(context.Background(), "exim4", config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if site.Layout != "upstream" || !site.StrictACLVars || site.Mainlog != "/var/log/exim/mainlog" {
+		t.Errorf("site: %+v", site)
+	}
+	want := []StageACL{{"connect", "my_connect"}, {"mail", "/etc/mail.acl"}, {"data", ""}}
+	got := site.Unknown()
+	if !reflect.DeepEqual(got, want) {
+		t.Fatalf("unknown: %v, want %v", got, want)
+	}
+	if !got[0].Named() || got[1].Named() || !got[2].Named() {
+		t.Errorf("named: %v", got)
+	}
+	if _, err := AskSite(context.Background(), "exim4", config+".not"); err == nil {
+		t.Error("a configuration that is not there has no ACLs")
+	}
+}

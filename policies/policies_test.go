@@ -1,0 +1,113 @@
+package policies_test
+
+import (
+	"bytes"
+	"io/fs"
+	"path"
+	"slices"
+	"testing"
+
+	"exipol/generator"
+	"exipol/generator/diag"
+	"exipol/generator/load"
+	"exipol/policies"
+)
+
+// site is what a ready-made file is put beside.
+const site = "starter/exipol.hcl"
+
+// expected are the codes of the warnings that a set is meant to cause.
+var expected = map[string][]string{
+	"tarpit-classic.hcl": {"EP201"}, // a long delay, as its comment says
+	"all of them":        {"EP201"},
+}
+
+func read(t *testing.T, name string) []byte {
+	t.Helper()
+	text, err := fs.ReadFile(policies.Files, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// sets lists every single file with the site it belongs beside, and starter.
+func sets(t *testing.T) map[string]map[string][]byte {
+	t.Helper()
+	out := map[string]map[string][]byte{}
+	singles, err := fs.Glob(policies.Files, "*.hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string][]byte{}
+	for _, name := range singles {
+		beside := read(t, site)
+		if name == "tarpit-classic.hcl" {
+			beside = bytes.Replace(beside, []byte(`max_delay = "25s"`), []byte(`max_delay = "120s"`), 1)
+		}
+		out[name] = map[string][]byte{name: read(t, name), "exipol.hcl": beside}
+		all[name] = read(t, name)
+	}
+	all["exipol.hcl"] = bytes.Replace(read(t, site), []byte(`max_delay = "25s"`), []byte(`max_delay = "120s"`), 1)
+	out["all of them"] = all
+	starter := map[string][]byte{}
+	entries, err := fs.ReadDir(policies.Files, policies.Starter)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		starter[e.Name()] = read(t, path.Join(policies.Starter, e.Name()))
+	}
+	out[policies.Starter] = starter
+	return out
+}
+
+// TestBuild compiles every ready-made policy; what it warns of must be known.
+func TestBuild(t *testing.T) {
+	for name, files := range sets(t) {
+		t.Run(name, func(t *testing.T) {
+			r, err := generator.BuildFiles(files, nil, "test")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var said bytes.Buffer
+			if err := diag.Text(&said, r.Diags, r.Set.Files); err != nil {
+				t.Fatal(err)
+			}
+			if r.Diags.HasErrors() {
+				t.Fatalf("errors:\n%s", said.String())
+			}
+			for _, d := range r.Diags {
+				if !slices.Contains(expected[name], d.Code) {
+					t.Errorf("an unexpected warning:\n%s", said.String())
+				}
+			}
+			if len(expected[name]) > 0 && len(r.Diags) == 0 {
+				t.Error("the warning that its comment speaks of did not come")
+			}
+			if len(r.Plan.Greylists)+len(r.Plan.Limits) == 0 {
+				t.Error("it has no policy")
+			}
+		})
+	}
+}
+
+// TestCanonical holds the files to what `exipol fmt` writes.
+func TestCanonical(t *testing.T) {
+	err := fs.WalkDir(policies.Files, ".", func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		formatted, diags := load.Format(read(t, name), name)
+		if len(diags) > 0 {
+			t.Errorf("%s: %v", name, diags)
+		}
+		if !bytes.Equal(formatted, read(t, name)) {
+			t.Errorf("%s is not in its canonical form; it is\n%s", name, formatted)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
