@@ -45,6 +45,11 @@ install: build
 	install -d $(BINDIR) $(SBINDIR) $(LIBDIR)/systemd/system $(LIBDIR)/sysusers.d $(LIBDIR)/tmpfiles.d
 	install -m 0755 bin/exipol $(BINDIR)/exipol
 	install -m 0755 bin/exipold $(SBINDIR)/exipold
+	bin/exipol man $(DESTDIR)$(PREFIX)/share/man/man1
+	bin/exipold man $(DESTDIR)$(PREFIX)/share/man/man8
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	bin/exipol completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/exipol
+	bin/exipold completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/exipold
 	install -m 0644 templates/systemd/exipold.socket $(LIBDIR)/systemd/system/exipold.socket
 	sed 's,/usr/sbin/exipold,$(PREFIX)/sbin/exipold,' templates/systemd/exipold.service >$(LIBDIR)/systemd/system/exipold.service
 	chmod 0644 $(LIBDIR)/systemd/system/exipold.service

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/tools/txtar"
 
+	"exipol/cmd/internal/cli"
 	"exipol/generator/emit"
 )
 
@@ -27,12 +28,12 @@ any does. "edited" is a file that someone changed after it was built, "stale" on
 that the policies have left behind, "missing" one that is not there.`,
 		Example: "  exipol build -o /etc/exim4/exipol /etc/exipol/policies\n  exipol build --check -o /etc/exim4/exipol /etc/exipol/policies",
 		Args:    needPaths,
-		RunE: action(func(cmd *cobra.Command, args []string) error {
+		RunE: cli.Action(func(cmd *cobra.Command, args []string) error {
 			switch {
 			case out == "":
-				return wrongUsage("build where? -o DIR, or -o - for standard output")
+				return cli.WrongUsage("build where? -o DIR, or -o - for standard output")
 			case out == "-" && checkOnly:
-				return wrongUsage("--check compares with a directory: -o DIR")
+				return cli.WrongUsage("--check compares with a directory: -o DIR")
 			}
 			r, err := o.build(cmd, args, o.stream(cmd, out == "-" || checkOnly))
 			if err != nil {
@@ -94,7 +95,7 @@ func checkOutputs(cmd *cobra.Command, dir string, files []emit.File, asJSON bool
 		}
 	}
 	if differs {
-		return exit(exitDiffers)
+		return cli.Exit(cli.Differs)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"exipol/cmd/exipol/verify"
+	"exipol/cmd/internal/cli"
 	"exipol/generator"
 	"exipol/generator/diag"
 	"exipol/generator/lower"
@@ -38,9 +39,9 @@ configuration (or that of --exim-config) is asked which ACLs the site has, so th
 none is lost.`,
 		Example: "  exipol check /etc/exipol/policies\n  exipol check --exim /usr/sbin/exim4 /etc/exipol/policies\n  exipol check --format github policies",
 		Args:    needPaths,
-		RunE: action(func(cmd *cobra.Command, args []string) error {
+		RunE: cli.Action(func(cmd *cobra.Command, args []string) error {
 			if config != "" && exim == "" {
-				return wrongUsage("--exim-config needs --exim BINARY")
+				return cli.WrongUsage("--exim-config needs --exim BINARY")
 			}
 			w := o.stream(cmd, false)
 			if exim == "" {

@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 
+	"exipol/cmd/internal/cli"
 	"exipol/generator/diag"
 	"exipol/generator/load"
 )
@@ -31,7 +32,7 @@ With --check or --diff nothing is written: --check names the files that are not
 in that form and exits 3 if there is any, --diff shows what would change.`,
 		Example: "  exipol fmt /etc/exipol/policies\n  exipol fmt --check --diff .",
 		Args:    needPaths,
-		RunE: action(func(cmd *cobra.Command, args []string) error {
+		RunE: cli.Action(func(cmd *cobra.Command, args []string) error {
 			if err := o.check(); err != nil {
 				return err
 			}
@@ -47,7 +48,7 @@ in that form and exits 3 if there is any, --diff shows what would change.`,
 				}
 			}
 			if checkOnly && f.differs {
-				return exit(exitDiffers)
+				return cli.Exit(cli.Differs)
 			}
 			return nil
 		}),

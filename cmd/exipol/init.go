@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"exipol/cmd/exipol/verify"
+	"exipol/cmd/internal/cli"
 	"exipol/generator/load"
 	"exipol/policies"
 )
@@ -33,7 +34,7 @@ an Exim, it is asked which configuration and which ACLs it has. No file that is
 there already is overwritten.`,
 		Example: "  exipol init /etc/exipol/policies\n  exipol check /etc/exipol/policies",
 		Args:    cobra.MaximumNArgs(1),
-		RunE: action(func(cmd *cobra.Command, args []string) error {
+		RunE: cli.Action(func(cmd *cobra.Command, args []string) error {
 			dir := "."
 			if len(args) == 1 {
 				dir = args[0]

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"exipol/cmd/internal/version"
+	"exipol/cmd/internal/cli"
 )
 
 func main() {
@@ -18,12 +18,7 @@ func main() {
 
 // run is the whole program but for the process around it.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	root := command()
-	root.SetArgs(args)
-	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	return finish(root.Execute(), stderr)
+	return cli.Run(command(), args, stdin, stdout, stderr)
 }
 
 // command is the command table.
@@ -36,18 +31,16 @@ text for Exim, the SQL schema behind it, and the plan that exipold runs.
 
 Exit status: 0 fine, 1 the policies or the operation failed, 2 wrong usage,
 3 it works but differs (build --check, fmt --check).`,
-		Version:       version.Number,
-		SilenceUsage:  true,
-		SilenceErrors: true,
+		Version: cli.Version,
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		initCommand(),
 		fmtCommand(),
 		checkCommand(),
 		buildCommand(),
 		schemaCommand(),
-		versionCommand(),
+		cli.ManCommand("1"),
+		cli.VersionCommand(),
 	)
 	return root
 }

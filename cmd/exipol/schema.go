@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"exipol/cmd/internal/cli"
 	"exipol/generator/ddl"
 )
 
@@ -16,14 +17,14 @@ func schemaCommand() *cobra.Command {
 		Short:   "print the tables that these policies need",
 		Example: "  exipol schema /etc/exipol/policies | sqlite3 new.db",
 		Args:    needPaths,
-		RunE: action(func(cmd *cobra.Command, args []string) error {
+		RunE: cli.Action(func(cmd *cobra.Command, args []string) error {
 			print := ddl.SQLite
 			switch dialect {
 			case "sqlite":
 			case "mysql":
 				print = ddl.MySQL
 			default:
-				return wrongUsage("--dialect %s: one of sqlite, mysql", dialect)
+				return cli.WrongUsage("--dialect %s: one of sqlite, mysql", dialect)
 			}
 			r, err := o.build(cmd, args, cmd.ErrOrStderr())
 			if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
 
-	"exipol/cmd/internal/version"
+	"exipol/cmd/internal/cli"
 	"exipol/generator"
 	"exipol/generator/diag"
 	"exipol/generator/load"
@@ -39,12 +39,12 @@ func (o *options) flags(cmd *cobra.Command) {
 func (o *options) check() error {
 	if o.json {
 		if o.format != "text" && o.format != "json" {
-			return wrongUsage("--json and --format %s exclude each other", o.format)
+			return cli.WrongUsage("--json and --format %s exclude each other", o.format)
 		}
 		o.format = "json"
 	}
 	if !slices.Contains(formats, o.format) {
-		return wrongUsage("--format %s: one of %s", o.format, strings.Join(formats, ", "))
+		return cli.WrongUsage("--format %s: one of %s", o.format, strings.Join(formats, ", "))
 	}
 	return nil
 }
@@ -64,7 +64,7 @@ func (o *options) variables() (map[string]string, error) {
 	for _, v := range o.vars {
 		name, value, found := strings.Cut(v, "=")
 		if !found || name == "" {
-			return nil, wrongUsage("--var %s: NAME=VALUE is wanted", v)
+			return nil, cli.WrongUsage("--var %s: NAME=VALUE is wanted", v)
 		}
 		vars[name] = value
 	}
@@ -81,7 +81,7 @@ func (o *options) generate(cmd *cobra.Command, paths []string) (generator.Result
 	if err != nil {
 		return generator.Result{}, err
 	}
-	return generator.Build(load.Input{Paths: paths, Stdin: cmd.InOrStdin(), Vars: vars}, version.Number)
+	return generator.Build(load.Input{Paths: paths, Stdin: cmd.InOrStdin(), Vars: vars}, cli.Version)
 }
 
 // build is generate, and reports to w; where the policies have errors, the error is
@@ -102,7 +102,7 @@ func (o *options) report(w io.Writer, list diag.List, files map[string]*hcl.File
 	case "json":
 		err = diag.JSON(w, list)
 	case "sarif":
-		err = diag.SARIF(w, list, version.Number)
+		err = diag.SARIF(w, list, cli.Version)
 	case "github":
 		err = diag.GitHub(w, list)
 	default:
@@ -112,7 +112,7 @@ func (o *options) report(w io.Writer, list diag.List, files map[string]*hcl.File
 		return err
 	}
 	if list.HasErrors() {
-		return exit(exitFailed)
+		return cli.Exit(cli.Failed)
 	}
 	return nil
 }

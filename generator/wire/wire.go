@@ -136,6 +136,11 @@ func (q Question) String() string {
 	return b.String()
 }
 
+// questionWords are a question's words, those that it must have first.
+var questionWords = []string{"v", "plan", "at", "traffic", "events", "nonce", "ip", "helo", "sender", "rcpt", "auth"}
+
+const requiredWords = 6
+
 // ParseQuestion reads one question. It must end in a newline: one that was cut off
 // is an error, as is a word given twice or one that it does not know.
 func ParseQuestion(line []byte) (Question, error) {
@@ -150,16 +155,19 @@ func ParseQuestion(line []byte) (Question, error) {
 	if strings.ContainsAny(text, "\n\r\x00") {
 		return q, fmt.Errorf("question of more than one line")
 	}
-	seen := map[string]bool{}
-	for i, word := range strings.Split(text, " ") {
+	var seen uint // a bit for each of questionWords; this is the hot path
+	for i, more := 0, true; more; i++ {
+		var word string
+		word, text, more = strings.Cut(text, " ")
 		name, value, found := strings.Cut(word, "=")
 		if !found {
 			return q, fmt.Errorf("word %d of the question has no equals sign", i+1)
 		}
-		if seen[name] {
+		bit := uint(1) << uint(slices.Index(questionWords, name)+1)
+		if seen&bit != 0 && bit != 1 {
 			return q, fmt.Errorf("the question gives %q twice", name)
 		}
-		seen[name] = true
+		seen |= bit
 		var err error
 		switch name {
 		case "v":
@@ -208,8 +216,8 @@ func ParseQuestion(line []byte) (Question, error) {
 			return q, fmt.Errorf("question, %s: %w", printable(name), err)
 		}
 	}
-	for _, must := range []string{"v", "plan", "at", "traffic", "events", "nonce"} {
-		if !seen[must] {
+	for i, must := range questionWords[:requiredWords] {
+		if seen&(1<<uint(i+1)) == 0 {
 			return q, fmt.Errorf("question without %s", must)
 		}
 	}

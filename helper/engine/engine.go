@@ -309,6 +309,11 @@ func decide(all []judgement) Decision {
 		a.Add = append(a.Add, j.add...)
 	}
 	accepted := a.Verdict == plan.Accept || a.Verdict == plan.Freeze
+	if !accepted {
+		// A header goes to the whole message, and the other recipients of a message
+		// should not carry what was said of one that was refused.
+		a.Add = nil
+	}
 	for _, j := range all {
 		d.Writes = append(d.Writes, j.always...)
 		if accepted && (!j.observe || j.verdict == plan.Accept || j.verdict == plan.Freeze) {

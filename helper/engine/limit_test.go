@@ -40,15 +40,18 @@ func TestSeveralWindows(t *testing.T) {
 
 // count is all that was ever counted, in any one window of it.
 func (w *world) count() int64 {
-	sums := map[[2]string]int64{}
-	for k, n := range w.mem.counter {
-		sums[[2]string{k.policy + "|" + k.key, k.window.String()}] += n
-	}
 	var most int64
-	for _, n := range sums {
-		most = max(most, n)
+	for k := range w.mem.counter {
+		most = max(most, w.mem.sum(k))
 	}
 	return most
+}
+
+func (m *memory) sum(k counterKey) (n int64) {
+	for _, v := range m.counter[k] {
+		n += v
+	}
+	return n
 }
 
 func TestWeights(t *testing.T) {
@@ -80,6 +83,63 @@ func TestDistinct(t *testing.T) {
 	}
 	w.wait(2 * time.Hour)
 	w.want(says(plan.UnknownRecipient, to("a@example.com")), accept, "")
+}
+
+// TestDistinctIsNotForgottenEarly: a member's time is not written anew within a
+// thirty-sixth of the window, and yet its last event counts to its end.
+func TestDistinctIsNotForgottenEarly(t *testing.T) {
+	w := newWorld(t, makePlan(limit("l", plan.UnknownRecipient, only(tier("t", plan.Deny, "1/36h")), func(l *plan.Limit) {
+		l.Distinct = &plan.Part{Field: "recipient"}
+	})))
+	w.want(says(plan.UnknownRecipient, to("a@example.com")), accept, "")
+	w.wait(time.Hour)
+	if d := w.want(says(plan.UnknownRecipient, to("a@example.com")), accept, ""); len(d.Writes) != 0 {
+		t.Fatalf("writes %+v", d.Writes)
+	}
+	w.wait(36*time.Hour - time.Millisecond)
+	w.want(says(plan.UnknownRecipient, to("b@example.com")), plan.Deny, "limit.l/t")
+	w.wait(2 * time.Millisecond)
+	w.want(says(plan.UnknownRecipient, to("b@example.com")), accept, "")
+}
+
+// TestObserverCountsAsIfEnforced: what it would have refused, it does not count.
+func TestObserverCountsAsIfEnforced(t *testing.T) {
+	w := newWorld(t, makePlan(limit("l", plan.Recipient, only(tier("t", plan.Deny, "2/1h")), func(l *plan.Limit) { l.Mode = plan.Observe })))
+	for i := range 5 {
+		if a := w.want(says(plan.Recipient), accept, "").Answer; (a.Would == plan.Deny) != (i >= 2) {
+			t.Errorf("%d: would %q", i+1, a.Would)
+		}
+	}
+	if n := w.count(); n != 2 {
+		t.Errorf("counted %d", n)
+	}
+}
+
+// TestNoSenderYet: before MAIL nobody has the null sender.
+func TestNoSenderYet(t *testing.T) {
+	for event, want := range map[string]string{plan.Connection: plan.Deny, plan.HeloEvent: plan.Deny, plan.UnknownRecipient: accept} {
+		w := newWorld(t, makePlan(plan.List{Name: "null", Entries: []plan.Entry{{Field: "sender", Pattern: "<>"}}},
+			limit("l", event, only(tier("t", plan.Deny, "0/1h")), func(l *plan.Limit) { l.Except = []plan.Ref{{List: "null"}} })))
+		if d := w.ask(says(event, sender(""))); d.Answer.Verdict != want {
+			t.Errorf("%s: %s, want %s", event, d.Answer.Verdict, want)
+		}
+	}
+}
+
+// TestSleeperIsTheOneThatWins: the longest delay, whether it is limited or not.
+func TestSleeperIsTheOneThatWins(t *testing.T) {
+	short, long := tier("t", accept, "0/1h"), tier("t", accept, "0/1h")
+	short.Delay = &plan.Delay{Fixed: dur("5s"), Max: dur("9s"), Sleepers: 3}
+	long.Delay = &plan.Delay{Fixed: dur("7s"), Max: dur("9s")}
+	for name, p := range map[string]*plan.Plan{
+		"short first": makePlan(limit("a", plan.Recipient, only(short)), limit("b", plan.Recipient, only(long))),
+		"long first":  makePlan(limit("b", plan.Recipient, only(short)), limit("a", plan.Recipient, only(long))),
+		"one policy":  makePlan(limit("a", plan.Recipient, []plan.Tier{short, {Name: "u", Verdict: accept, Over: long.Over, Delay: long.Delay}})),
+	} {
+		if d := newWorld(t, p).ask(says(plan.Recipient)); d.Answer.Delay != 7 || d.Sleep != nil {
+			t.Errorf("%s: %s sleeps %+v", name, d.Answer, d.Sleep)
+		}
+	}
 }
 
 func TestWhatIsCounted(t *testing.T) {
@@ -121,9 +181,9 @@ func TestWhatIsCounted(t *testing.T) {
 			}
 			w.ask(q)
 			n := int64(0)
-			for k, v := range w.mem.counter {
+			for k := range w.mem.counter {
 				if k.policy == "limit.l" {
-					n += v
+					n += w.mem.sum(k)
 				}
 			}
 			if (n == 1) != c.want || n > 1 {
@@ -203,10 +263,9 @@ func TestOnlyTrusted(t *testing.T) {
 	if d := w.want(says(plan.Recipient), later, ref); d.Answer.Waive != wire.WaiveNo {
 		t.Errorf("waives %s", d.Answer.Waive)
 	}
-	for i := range 3 {
+	for range 3 {
 		w.wait(time.Hour)
 		w.want(says(plan.Recipient), accept, "")
-		_ = i
 	}
 	w.want(says(plan.Recipient), plan.Deny, "limit.l/t")
 }
@@ -223,21 +282,18 @@ func TestDelays(t *testing.T) {
 		want  []int64
 		by    string
 	}{
-		"each":           {only(delay("slow", each, "2/1h")), []int64{0, 0, 6, 8, 9, 9}, "limit.l/slow"},
-		"each, at once":  {only(delay("slow", each, "0/1h")), []int64{2, 4, 6, 8, 9, 9}, "limit.l/slow"},
-		"fixed":          {only(delay("slow", plan.Delay{Fixed: dur("5s"), Max: dur("9s")}, "2/1h")), []int64{0, 0, 5, 5}, "limit.l/slow"},
-		"fixed, max":     {only(delay("slow", plan.Delay{Fixed: dur("50s"), Max: dur("9s")}, "0/1h")), []int64{9}, "limit.l/slow"},
-		"the largest":    {[]plan.Tier{delay("a", plan.Delay{Fixed: dur("5s"), Max: dur("9s")}, "0/1h"), delay("b", plan.Delay{Fixed: dur("7s"), Max: dur("9s")}, "0/1h"), delay("c", plan.Delay{Fixed: dur("6s"), Max: dur("9s")}, "0/1h")}, []int64{7}, "limit.l/b"},
-		"most counted":   {only(delay("slow", plan.Delay{Each: dur("1s"), Max: dur("1m")}, "1/1h")), []int64{0, 2, 3}, "limit.l/slow"},
-		"sleepers":       {only(delay("slow", plan.Delay{Fixed: dur("5s"), Max: dur("9s"), Sleepers: 1}, "0/1h")), []int64{5, 0, 0}, "limit.l/slow"},
-		"some sleepers":  {only(delay("slow", plan.Delay{Fixed: dur("5s"), Max: dur("9s"), Sleepers: 3}, "0/1h")), []int64{5, 5, 5, 0}, "limit.l/slow"},
-		"no such limit":  {only(delay("slow", plan.Delay{Fixed: dur("5s"), Max: dur("9s"), Sleepers: 0}, "0/1h")), []int64{5, 5, 5, 5}, "limit.l/slow"},
-		"enormous count": {only(delay("slow", plan.Delay{Each: dur("100000d"), Max: dur("9s")}, "0/1h")), []int64{9, 9}, "limit.l/slow"},
+		"each":          {only(delay("slow", each, "2/1h")), []int64{0, 0, 6, 8, 9, 9}, "limit.l/slow"},
+		"each, at once": {only(delay("slow", each, "0/1h")), []int64{2, 4, 6, 8, 9, 9}, "limit.l/slow"},
+		"fixed":         {only(delay("slow", plan.Delay{Fixed: dur("5s"), Max: dur("9s")}, "2/1h")), []int64{0, 0, 5, 5}, "limit.l/slow"},
+		"fixed, max":    {only(delay("slow", plan.Delay{Fixed: dur("50s"), Max: dur("9s")}, "0/1h")), []int64{9}, "limit.l/slow"},
+		"the largest":   {[]plan.Tier{delay("a", plan.Delay{Fixed: dur("5s"), Max: dur("9s")}, "0/1h"), delay("b", plan.Delay{Fixed: dur("7s"), Max: dur("9s")}, "0/1h"), delay("c", plan.Delay{Fixed: dur("6s"), Max: dur("9s")}, "0/1h")}, []int64{7}, "limit.l/b"},
+		"most counted":  {only(delay("slow", plan.Delay{Each: dur("1s"), Max: dur("1m")}, "1/1h")), []int64{0, 2, 3}, "limit.l/slow"},
+		"sleepers":      {only(delay("slow", plan.Delay{Fixed: dur("5s"), Max: dur("9s"), Sleepers: 1}, "0/1h")), []int64{5, 0, 0}, "limit.l/slow"},
+		"some sleepers": {only(delay("slow", plan.Delay{Fixed: dur("5s"), Max: dur("9s"), Sleepers: 3}, "0/1h")), []int64{5, 5, 5, 0}, "limit.l/slow"},
+		"no such limit": {only(delay("slow", plan.Delay{Fixed: dur("5s"), Max: dur("9s"), Sleepers: 0}, "0/1h")), []int64{5, 5, 5, 5}, "limit.l/slow"},
+		"enormous step": {only(delay("slow", plan.Delay{Each: dur("9000d"), Max: dur("9s")}, "0/1h")), []int64{9, 9}, "limit.l/slow"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if name == "enormous count" {
-				c.tiers[0].Delay.Each = dur("9000d")
-			}
 			w := newWorld(t, makePlan(limit("l", plan.UnknownRecipient, c.tiers)))
 			asleep := map[string]int{}
 			w.live.Sleeping = func(tier string) int { return asleep[tier] }
@@ -264,19 +320,25 @@ func TestDelays(t *testing.T) {
 	}
 }
 
+// TestTiersAddUp: the longest delay and every header, but no header where the mail is
+// refused: it would go to the message's other recipients.
 func TestTiersAddUp(t *testing.T) {
 	slow := tier("slow", accept, "0/1h")
 	slow.Delay = &plan.Delay{Fixed: dur("5s"), Max: dur("9s")}
 	slow.AddHeader = []plan.Header{{Name: "X-A", Value: "a"}}
-	stop := tier("stop", plan.Deny, "1/1h")
-	stop.AddHeader = []plan.Header{{Name: "X-B", Value: "b"}}
-	for name, tiers := range map[string][]plan.Tier{"in order": {slow, stop}, "turned round": {stop, slow}} {
+	hold := tier("hold", plan.Freeze, "1/1h")
+	hold.AddHeader = []plan.Header{{Name: "X-B", Value: "b"}}
+	stop := tier("stop", plan.Deny, "2/1h")
+	for name, tiers := range map[string][]plan.Tier{"in order": {slow, hold, stop}, "turned round": {stop, hold, slow}} {
 		w := newWorld(t, makePlan(limit("l", plan.UnknownRecipient, tiers)))
 		w.want(says(plan.UnknownRecipient), accept, "")
-		a := w.want(says(plan.UnknownRecipient), plan.Deny, "limit.l/stop").Answer
+		a := w.want(says(plan.UnknownRecipient), plan.Freeze, "limit.l/hold").Answer
 		slices.Sort(a.Add)
-		if a.Delay != 5 || a.DelayBy != "limit.l/slow" || !slices.Equal(a.Add, []string{"limit.l/slow", "limit.l/stop"}) {
+		if a.Delay != 5 || a.DelayBy != "limit.l/slow" || !slices.Equal(a.Add, []string{"limit.l/hold", "limit.l/slow"}) {
 			t.Errorf("%s: %+v", name, a)
+		}
+		if a := w.want(says(plan.UnknownRecipient), plan.Deny, "limit.l/stop").Answer; a.Add != nil || a.Delay != 5 {
+			t.Errorf("%s, refused: %+v", name, a)
 		}
 	}
 }
@@ -320,9 +382,9 @@ func TestObserversChangeNothing(t *testing.T) {
 			t.Errorf("%s\nand without observers\n%s", got.Answer, want.Answer)
 		}
 	}
-	for k, n := range o.mem.counter {
+	for k := range o.mem.counter {
 		if k.policy != "limit.b" && k.policy != "observe:limit.a" && k.policy != "observe:limit.c" {
-			t.Errorf("%d in the rows of %s", n, k.policy)
+			t.Errorf("%d in the rows of %s", o.mem.sum(k), k.policy)
 		}
 	}
 
@@ -373,22 +435,28 @@ func TestWaiversNeverCost(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	ok := limit("l", plan.Recipient, only(tier("t", plan.Deny, "1/1h")))
-	for name, break_ := range map[string]func(*plan.Plan){
-		"list":          func(p *plan.Plan) { p.Limits[0].Except = []plan.Ref{{List: "nobody"}} },
-		"only":          func(p *plan.Plan) { p.Limits[0].Only = []plan.Ref{{List: "nobody"}} },
-		"override":      func(p *plan.Plan) { p.Limits[0].Overrides = []plan.Override{{Only: []plan.Ref{{List: "nobody"}}}} },
-		"trusted":       func(p *plan.Plan) { p.Limits[0].Except = []plan.Ref{{Trusted: "inbound"}} },
-		"greylist":      func(p *plan.Plan) { p.Greylists[0].Except = []plan.Ref{{Trusted: "nobody"}} },
-		"stage":         func(p *plan.Plan) { p.Stages[3].After[0].Policies = []string{"limit.nobody"} },
-		"no windows":    func(p *plan.Plan) { p.Limits[0].Windows = nil },
-		"another":       func(p *plan.Plan) { p.Limits[0].Windows = []plan.Duration{dur("2h")} },
-		"client":        func(p *plan.Plan) { p.Lists = []plan.List{{Name: "x", Entries: []plan.Entry{{Field: "client", Pattern: "x"}}}} },
-		"until":         func(p *plan.Plan) { p.Lists = []plan.List{{Name: "x", Entries: []plan.Entry{{Field: "auth", Pattern: "x", Until: "soon"}}}} },
-		"forwarder":     func(p *plan.Plan) { p.Forwarders = []string{"x"} },
-		"override rate": func(p *plan.Plan) { p.Limits[0].Overrides = []plan.Override{{Over: []plan.OverrideTier{{Tier: "t", Over: []plan.Rate{rate("1/2h")}}}}} },
+	for name, damage := range map[string]func(*plan.Plan){
+		"list":       func(p *plan.Plan) { p.Limits[0].Except = []plan.Ref{{List: "nobody"}} },
+		"only":       func(p *plan.Plan) { p.Limits[0].Only = []plan.Ref{{List: "nobody"}} },
+		"override":   func(p *plan.Plan) { p.Limits[0].Overrides = []plan.Override{{Only: []plan.Ref{{List: "nobody"}}}} },
+		"trusted":    func(p *plan.Plan) { p.Limits[0].Except = []plan.Ref{{Trusted: "inbound"}} },
+		"greylist":   func(p *plan.Plan) { p.Greylists[0].Except = []plan.Ref{{Trusted: "nobody"}} },
+		"stage":      func(p *plan.Plan) { p.Stages[3].After[0].Policies = []string{"limit.nobody"} },
+		"no windows": func(p *plan.Plan) { p.Limits[0].Windows = nil },
+		"another":    func(p *plan.Plan) { p.Limits[0].Windows = []plan.Duration{dur("2h")} },
+		"client": func(p *plan.Plan) {
+			p.Lists = []plan.List{{Name: "x", Entries: []plan.Entry{{Field: "client", Pattern: "x"}}}}
+		},
+		"until": func(p *plan.Plan) {
+			p.Lists = []plan.List{{Name: "x", Entries: []plan.Entry{{Field: "auth", Pattern: "x", Until: "soon"}}}}
+		},
+		"forwarder": func(p *plan.Plan) { p.Forwarders = []string{"x"} },
+		"override rate": func(p *plan.Plan) {
+			p.Limits[0].Overrides = []plan.Override{{Over: []plan.OverrideTier{{Tier: "t", Over: []plan.Rate{rate("1/2h")}}}}}
+		},
 	} {
 		p := makePlan(ok, grey())
-		break_(p)
+		damage(p)
 		if _, err := engine.New(p); err == nil {
 			t.Errorf("%s: taken", name)
 		}

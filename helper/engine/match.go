@@ -8,6 +8,7 @@ import (
 
 	"exipol/generator/plan"
 	"exipol/generator/wire"
+	"exipol/helper/normalize"
 )
 
 // scope says for how long a match holds within one connection: what is compared
@@ -152,20 +153,22 @@ func (s *set) hasClient(a netip.Addr, now time.Time) bool {
 	return false
 }
 
-// hasAddress compares an address as it came (in lower case) and without its +ext,
-// so that an entry for user@ also covers user+tag@.
+// hasAddress compares an address as it came (in lower case), and as keys have it:
+// without quotes that mean nothing, without +ext, with SRS and BATV undone. So an
+// entry for user@ also covers "user"@ and user+tag@, and cannot be dodged with them.
 func (s *set) hasAddress(address string, now time.Time) bool {
-	address = strings.ToLower(address)
+	plain := normalize.Address(address)
+	return s.hasSpelling(strings.ToLower(address), now) || s.hasSpelling(plain, now)
+}
+
+func (s *set) hasSpelling(address string, now time.Time) bool {
 	if holds(s.exact, address, now) {
 		return true
 	}
 	if address == "" {
 		return false
 	}
-	local, domain := splitAddress(address)
-	if plus := strings.IndexByte(local, '+'); plus > 0 && holds(s.exact, local[:plus]+"@"+domain, now) {
-		return true
-	}
+	_, domain := splitAddress(address)
 	if holds(s.domains, domain, now) {
 		return true
 	}
@@ -234,15 +237,30 @@ func allowed(r *Runtime, policy string, q *wire.Question, now time.Time) (scope,
 		if a.Policy != "" && a.Policy != policy || a.Until != 0 && now.UnixMilli() >= a.Until {
 			continue
 		}
-		s := newSet(a.Field)
-		if err := s.add(a.Field, a.Pattern, time.Time{}); err != nil {
-			continue // `exipold allow` refuses such a pattern; one from elsewhere matches nothing
-		}
-		if s.match(a.Field, q, now) {
+		if r.set(i).match(a.Field, q, now) {
 			return scopeOf(a.Field), a
 		}
 	}
 	return never, nil
+}
+
+// Prepare makes what was said at run time quick to compare with questions. Whoever
+// shares a Runtime between goroutines prepares it first.
+func (r *Runtime) Prepare() {
+	r.sets = make([]*set, len(r.Allowances))
+	for i, a := range r.Allowances {
+		r.sets[i] = newSet(a.Field)
+		// `exipold allow` refuses a bad pattern; one from elsewhere matches nothing.
+		_ = r.sets[i].add(a.Field, a.Pattern, time.Time{})
+	}
+}
+
+// set is an allowance's pattern, prepared.
+func (r *Runtime) set(i int) *set {
+	if r.sets == nil {
+		r.Prepare()
+	}
+	return r.sets[i]
 }
 
 // off says whether a policy is switched off at run time.

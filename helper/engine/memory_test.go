@@ -15,8 +15,8 @@ import (
 // memory is a store for one test: maps, and what was asked of it.
 type memory struct {
 	seen    map[[2]string]engine.SeenRow
-	counter map[counterKey]int64
-	member  map[[3]string]int64
+	counter map[counterKey]map[int64]int64 // by slot
+	member  map[[2]string]map[string]int64
 	reads   []string
 	fail    error
 }
@@ -24,11 +24,10 @@ type memory struct {
 type counterKey struct {
 	policy, key string
 	window      time.Duration
-	slot        int64
 }
 
 func newMemory() *memory {
-	return &memory{seen: map[[2]string]engine.SeenRow{}, counter: map[counterKey]int64{}, member: map[[3]string]int64{}}
+	return &memory{seen: map[[2]string]engine.SeenRow{}, counter: map[counterKey]map[int64]int64{}, member: map[[2]string]map[string]int64{}}
 }
 
 func (m *memory) Seen(policy, key string) (engine.SeenRow, bool, error) {
@@ -39,8 +38,8 @@ func (m *memory) Seen(policy, key string) (engine.SeenRow, bool, error) {
 
 func (m *memory) Count(policy, key string, window time.Duration, slot int64) (n int64, err error) {
 	m.reads = append(m.reads, "count "+policy)
-	for k, v := range m.counter {
-		if k.policy == policy && k.key == key && k.window == window && k.slot >= slot {
+	for at, v := range m.counter[counterKey{policy, key, window}] {
+		if at >= slot {
 			n += v
 		}
 	}
@@ -49,17 +48,13 @@ func (m *memory) Count(policy, key string, window time.Duration, slot int64) (n 
 
 func (m *memory) Distinct(policy, key, member string, since int64) (n, at int64, err error) {
 	m.reads = append(m.reads, "distinct "+policy)
-	for k, v := range m.member {
-		if k[0] == policy && k[1] == key {
-			if v >= since {
-				n++
-			}
-			if k[2] == member {
-				at = v
-			}
+	members := m.member[[2]string{policy, key}]
+	for _, v := range members {
+		if v >= since {
+			n++
 		}
 	}
-	return n, at, m.fail
+	return n, members[member], m.fail
 }
 
 func (m *memory) apply(t *testing.T, now time.Time, writes []engine.Write) {
@@ -71,10 +66,18 @@ func (m *memory) apply(t *testing.T, now time.Time, writes []engine.Write) {
 			m.seen[[2]string{w.Policy, w.Key}] = w.Row
 			expires = w.Row.Expires
 		case engine.AddCount:
-			m.counter[counterKey{w.Policy, w.Key, w.Window, w.Slot}] += w.N
+			k := counterKey{w.Policy, w.Key, w.Window}
+			if m.counter[k] == nil {
+				m.counter[k] = map[int64]int64{}
+			}
+			m.counter[k][w.Slot] += w.N
 			expires = w.Expires
 		case engine.PutDistinct:
-			m.member[[3]string{w.Policy, w.Key, w.Member}] = w.At
+			k := [2]string{w.Policy, w.Key}
+			if m.member[k] == nil {
+				m.member[k] = map[string]int64{}
+			}
+			m.member[k][w.Member] = w.At
 			expires = w.Expires
 		default:
 			t.Fatalf("a write of type %T", w)

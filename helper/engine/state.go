@@ -45,6 +45,8 @@ type Switch struct {
 type Runtime struct {
 	Allowances []Allowance
 	Off        []Switch
+
+	sets []*set // of the allowances; see Prepare
 }
 
 // State is what the store knows, as one decision sees it: a snapshot that does not

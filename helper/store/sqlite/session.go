@@ -27,6 +27,7 @@ const (
 	putSeen
 	addCount
 	putDistinct
+	getVersion
 	statements
 )
 
@@ -49,6 +50,7 @@ var statementText = [statements]string{
 	putDistinct: `INSERT INTO distinct_member (policy, key_, member_, seen_at, expires_at) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (policy, key_, member_) DO UPDATE SET seen_at = max(seen_at, excluded.seen_at),
 		expires_at = max(expires_at, excluded.expires_at)`,
+	getVersion: "PRAGMA data_version",
 }
 
 // prepared is a statement of one connection. The spare is for a second use while
@@ -68,6 +70,10 @@ type session struct {
 	snapshot sqldriver.Rows
 	holder   sqldriver.Stmt
 	broken   error // the last error that may have ended the transaction
+
+	cache   *cache // for what is read; nil for the writer, whose rows are not committed yet
+	changes uint64 // of the cache, when this decision began to read
+	version int64  // of the file, as the writer saw it last
 }
 
 // open connects. The context is for that only.
@@ -121,6 +127,7 @@ func panicked(p any) error { return fmt.Errorf("a decision panicked: %v\n%s", p,
 func (s *session) each(f func(engine.State) error) error {
 	return s.locked(func(c sqldriver.Conn) error {
 		defer s.release()
+		s.changes = s.cache.changes.Load()
 		return f(state{s, c})
 	})
 }
@@ -274,6 +281,9 @@ func (st state) Seen(policy, key string) (engine.SeenRow, bool, error) {
 	row := engine.SeenRow{First: v[0].(int64), Passed: v[1].(int64), Passes: v[2].(int64), Counted: v[3].(int64), Expires: v[4].(int64)}
 	if row.Expires < 0 {
 		return engine.SeenRow{}, false, nil
+	}
+	if st.s.cache != nil {
+		st.s.cache.read(cacheKey{policy, key}, row, st.s.changes)
 	}
 	return row, true, nil
 }

@@ -59,6 +59,7 @@ type Store struct {
 
 	readers chan *session // nil for one that is to be opened when needed
 	writer  writer
+	cache   *cache
 
 	closing sync.Once
 	quit    chan struct{} // closed by Close
@@ -107,6 +108,7 @@ func openStore(ctx context.Context, path string, options Options) (*Store, error
 		path:    path,
 		options: options,
 		readers: make(chan *session, options.Readers),
+		cache:   newCache(),
 		quit:    make(chan struct{}),
 		done:    make(chan struct{}),
 	}
@@ -219,6 +221,7 @@ func (s *Store) View(ctx context.Context, f func(engine.State) error) error {
 			s.readers <- nil
 			return fmt.Errorf("store %s: %w", s.path, err)
 		}
+		reader.cache = s.cache
 	}
 	err := reader.each(f)
 	if reader.broken != nil {

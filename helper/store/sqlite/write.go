@@ -5,6 +5,7 @@ import (
 	sqldriver "database/sql/driver"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"exipol/helper/engine"
 	"exipol/helper/store"
@@ -33,8 +34,9 @@ type request struct {
 	decide func(engine.State) ([]engine.Write, error)
 	run    func(*session, sqldriver.Conn) error
 	state  atomic.Int32
-	err    error      // of the writer alone, until it answers
-	answer chan error // has room for one
+	writes []engine.Write // what decide asked for last
+	err    error          // of the writer alone, until it answers
+	answer chan error     // has room for one
 }
 
 // Update implements engine.Store. Where too many updates wait already the error is
@@ -87,10 +89,14 @@ func (s *Store) submit(ctx context.Context, r *request) error {
 func (s *Store) write() {
 	defer close(s.done)
 	defer s.dropWriter()
+	watch := time.NewTicker(watchEvery)
+	defer watch.Stop()
 	for {
 		select {
 		case r := <-s.writer.queue:
 			s.transaction(r)
+		case <-watch.C:
+			s.watch()
 		case <-s.quit:
 			for {
 				select {
@@ -121,7 +127,11 @@ func (s *Store) transaction(first *request) {
 		// Whatever is the matter, a new connection starts clean; where the fault has
 		// gone (the disk has room again) the next transaction succeeds.
 		s.dropWriter()
+		s.cache.forget()
 		err = fmt.Errorf("store %s: %w", s.path, err)
+	}
+	if err == nil {
+		s.remember(batch)
 	}
 	for _, r := range batch {
 		if r.err == nil {
@@ -131,16 +141,26 @@ func (s *Store) transaction(first *request) {
 	}
 }
 
+// writing is the writer's session.
+func (s *Store) writing() (*session, error) {
+	if s.writer.session != nil {
+		return s.writer.session, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), s.options.BusyTimeout)
+	defer cancel()
+	session, err := open(ctx, s.writeDB, false)
+	if err == nil {
+		s.writer.session = session
+	}
+	return session, err
+}
+
 // begun begins a transaction and then takes the requests that still wait, so that
 // no caller is bound to one while another process holds the lock.
 func (s *Store) begun(first *request) (batch []*request, err error) {
-	if s.writer.session == nil {
-		ctx, cancel := context.WithTimeout(context.Background(), s.options.BusyTimeout)
-		defer cancel()
-		s.writer.session, err = open(ctx, s.writeDB, false)
-	}
+	session, err := s.writing()
 	if err == nil {
-		err = s.writer.session.begin()
+		err = session.begin()
 	}
 	batch = make([]*request, 0, 16)
 	next, more := first, true
@@ -227,6 +247,7 @@ func (s *session) apply(c sqldriver.Conn, r *request) (wrote bool, err error) {
 			return false, err
 		}
 	}
+	r.writes = writes
 	for _, w := range writes {
 		if err := s.write(c, w); err != nil {
 			return true, err

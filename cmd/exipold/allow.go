@@ -1,0 +1,150 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"exipol/cmd/internal/cli"
+	"exipol/generator/plan"
+	"exipol/helper/engine"
+	"exipol/helper/store/sqlite"
+)
+
+func allowCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "allow",
+		Short: "exempt somebody from policies, at run time",
+		Long: `Keeps a list of clients, senders, recipients and authenticated ids that are exempt
+from one policy or from all of them. An entry is in force within two seconds, on
+every gateway that shares the store, and needs no reload of anything. For entries
+that are to stay, write a list into the policies.`,
+	}
+	cmd.AddCommand(allowListCommand(), allowAddCommand(), allowRemoveCommand())
+	return cmd
+}
+
+func allowAddCommand() *cobra.Command {
+	var file, policy, by string
+	var end ending
+	fields := map[string]*string{"client": new(string), "sender": new(string), "recipient": new(string), "auth": new(string)}
+	cmd := &cobra.Command{
+		Use:   "add --plan FILE --why TEXT (--client CIDR | --sender PATTERN | --recipient PATTERN | --auth ID)",
+		Short: "add an entry",
+		Long: `Adds an entry and prints its number. Addresses are local@domain, *@domain,
+*@*.domain (its subdomains) or domain; --sender also takes <>, the null sender.`,
+		Example: `  exipold allow add --plan /etc/exipol/plan.json --client 192.0.2.0/24 --for 2d --why "mail move, ticket 4711"
+  exipold allow add --plan /etc/exipol/plan.json --sender '*@partner.example' --policy greylist.inbound --until 2027-03-01 --why migration`,
+		Args: cobra.NoArgs,
+		RunE: cli.Action(func(cmd *cobra.Command, _ []string) error {
+			a := engine.Allowance{Policy: policy, Owner: owner(by), Why: end.why, Made: time.Now().UnixMilli()}
+			for field, value := range fields {
+				if cmd.Flags().Changed(field) {
+					a.Field, a.Pattern = field, *value
+				}
+			}
+			var err error
+			if a.Pattern, err = pattern(a.Field, a.Pattern); err != nil {
+				return err
+			}
+			if a.Until, err = end.moment(time.Now()); err != nil {
+				return err
+			}
+			return withStore(cmd, file, func(ctx context.Context, p *plan.Plan, s *sqlite.Store) error {
+				if policy != "" {
+					if err := knownPolicy(p, policy); err != nil {
+						return err
+					}
+				}
+				id, err := s.Allow(ctx, a)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintln(cmd.OutOrStdout(), id)
+				return nil
+			})
+		}),
+	}
+	planFlag(cmd, &file)
+	cmd.Flags().StringVar(fields["client"], "client", "", "an IP address or a network")
+	cmd.Flags().StringVar(fields["sender"], "sender", "", "an envelope sender, or all of a domain")
+	cmd.Flags().StringVar(fields["recipient"], "recipient", "", "a recipient, or all of a domain")
+	cmd.Flags().StringVar(fields["auth"], "auth", "", "an authenticated id")
+	cmd.MarkFlagsOneRequired("client", "sender", "recipient", "auth")
+	cmd.MarkFlagsMutuallyExclusive("client", "sender", "recipient", "auth")
+	cmd.Flags().StringVar(&policy, "policy", "", "only this policy, as greylist.NAME or limit.NAME; without it every policy")
+	cmd.Flags().StringVar(&by, "by", "", "who wants it; the user who runs this command by default")
+	end.flags(cmd)
+	return cmd
+}
+
+func allowListCommand() *cobra.Command {
+	var file string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "list --plan FILE",
+		Short:   "list the entries",
+		Long:    `Lists the entries with their numbers, owners, reasons and ends.`,
+		Example: `  exipold allow list --plan /etc/exipol/plan.json --json`,
+		Args:    cobra.NoArgs,
+		RunE: cli.Action(func(cmd *cobra.Command, _ []string) error {
+			return withStore(cmd, file, func(ctx context.Context, _ *plan.Plan, s *sqlite.Store) error {
+				r, err := s.Runtime(ctx, time.Now().UnixMilli())
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), map[string]any{"format_version": "1.0", "entries": allowances(r)})
+				}
+				w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+				for _, a := range allowances(r) {
+					fmt.Fprintf(w, "%d\t%s\t%s %s\tby %s\t%s\t%s\n", a.ID, cmp.Or(a.Policy, "all policies"), a.Field, a.Pattern, a.Owner, ends(a.Until), strconv.Quote(a.Why))
+				}
+				return w.Flush()
+			})
+		}),
+	}
+	planFlag(cmd, &file)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return cmd
+}
+
+func allowRemoveCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:     "remove --plan FILE NUMBER...",
+		Short:   "remove entries",
+		Long:    `Removes entries by their numbers, as exipold allow list prints them.`,
+		Example: `  exipold allow remove --plan /etc/exipol/plan.json 17`,
+		Args:    cobra.MinimumNArgs(1),
+		RunE: cli.Action(func(cmd *cobra.Command, args []string) error {
+			var ids []int64
+			for _, a := range args {
+				id, err := strconv.ParseInt(a, 10, 64)
+				if err != nil {
+					return cli.WrongUsage("%q is not an entry's number", a)
+				}
+				ids = append(ids, id)
+			}
+			return withStore(cmd, file, func(ctx context.Context, _ *plan.Plan, s *sqlite.Store) error {
+				for _, id := range ids {
+					found, err := s.Disallow(ctx, id)
+					if err == nil && !found {
+						err = fmt.Errorf("there is no entry %d", id)
+					}
+					if err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}),
+	}
+	planFlag(cmd, &file)
+	return cmd
+}

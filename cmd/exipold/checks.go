@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"syscall"
+
+	"exipol/helper/store"
+	"exipol/helper/store/sqlite"
+)
+
+// checkRunning asks the running exipold.
+func (d *doctor) checkRunning(ctx context.Context) {
+	r, err := running(ctx, d.socket)
+	if err != nil {
+		d.say(broken, "running", "nobody answers on "+d.socket+": "+err.Error(), "start exipold (systemctl start exipold.socket exipold.service), and look at its log")
+		return
+	}
+	d.running = r
+	if len(r.Plans) == 0 || r.Plans[0] != d.plan.ID {
+		held := "none"
+		if len(r.Plans) > 0 {
+			held = r.Plans[0]
+		}
+		d.say(broken, "running", fmt.Sprintf("exipold answers by plan %s, the file is plan %s", held, d.plan.ID), "systemctl reload exipold; where that changes nothing, its log says why")
+	} else {
+		d.say(fine, "running", "exipold answers on "+d.socket+" by this plan", "")
+	}
+	if r.UnknownPlan > 0 {
+		d.say(warning, "unknown-plan", fmt.Sprintf("Exim asked %d times by a plan that exipold does not hold", r.UnknownPlan), "install the exipol.acl of this plan and reload Exim, then reload exipold")
+	}
+	if r.Trouble != "" {
+		d.say(broken, "trouble", "the store fails at the moment: "+r.Trouble, "see the findings about the store and the disk")
+	}
+	if r.Malformed > 0 {
+		d.say(warning, "malformed", fmt.Sprintf("%d questions could not be read", r.Malformed), "install the exipol.acl of the same version as exipold")
+	}
+}
+
+// checkSocketRights compares the socket's rights with what Exim needs.
+func (d *doctor) checkSocketRights(ctx context.Context) {
+	info, err := os.Stat(d.socket)
+	if err != nil {
+		return // checkRunning has said it
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return
+	}
+	if mode := info.Mode().Perm(); mode&0o007 != 0 {
+		d.say(warning, "socket", fmt.Sprintf("any local user may ask: the mode of %s is %04o", d.socket, mode), "use SocketMode=0660 in exipold.socket")
+	} else if mode&0o060 != 0o060 {
+		d.say(broken, "socket", fmt.Sprintf("the group may not ask: the mode of %s is %04o", d.socket, mode), "use SocketMode=0660 in exipold.socket")
+	}
+	group := d.eximGroup(ctx)
+	if group == "" {
+		return
+	}
+	g, err := user.LookupGroup(group)
+	if err != nil {
+		d.say(warning, "socket", "Exim's group "+group+" is not known on this host", "")
+		return
+	}
+	if strconv.Itoa(int(owner.Gid)) != g.Gid {
+		d.say(broken, "socket", fmt.Sprintf("%s does not belong to Exim's group %s: Exim cannot ask", d.socket, group), "set SocketGroup="+group+" in exipold.socket, or start exipold serve with --group "+group)
+		return
+	}
+	d.say(fine, "socket", d.socket+" is for group "+group, "")
+}
+
+// planIn finds the plan that an Exim text asks by.
+var planIn = regexp.MustCompile(`\bv=1 plan=([0-9a-f]+)`)
+
+// checkText compares the installed Exim text with the plan.
+func (d *doctor) checkText() {
+	file := filepath.Join(d.plan.Directory, "exipol.acl")
+	text, err := os.ReadFile(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		d.say(broken, "acl", file+" is not there", "install it, as INSTALL.txt says")
+		return
+	case err != nil:
+		d.say(warning, "acl", err.Error(), "run exipold doctor as root")
+		return
+	}
+	found := planIn.FindAllSubmatch(text, -1)
+	for _, m := range found {
+		if id := string(m[1]); id != d.plan.ID {
+			d.say(broken, "acl", fmt.Sprintf("%s asks by plan %s, the plan is %s", file, id, d.plan.ID), "copy exipol.acl and plan.json from the same exipol build, and reload Exim and exipold")
+			return
+		}
+	}
+	if len(found) == 0 && len(d.plan.Stages) > 0 {
+		d.say(warning, "acl", file+" asks exipold nothing", "copy exipol.acl and plan.json from the same exipol build")
+		return
+	}
+	d.say(fine, "acl", file+" asks by this plan", "")
+}
+
+// checkStore compares the store with the plan's schema.
+func (d *doctor) checkStore(ctx context.Context) {
+	s, err := sqlite.Open(ctx, d.plan.Store.Path, sqlite.Options{})
+	if err == nil {
+		err = errors.Join(s.Check(ctx, d.plan.Tables), s.Close())
+	}
+	mend := "look at the file and its directory"
+	switch {
+	case err == nil:
+		d.say(fine, "store", d.plan.Store.Path+" has what this plan needs", "")
+		return
+	case errors.Is(err, store.ErrMissing):
+		mend = "exipold migrate --plan " + d.planFile
+	case errors.Is(err, store.ErrNewer):
+		mend = "install the exipold that made it, or a newer one"
+	case errors.Is(err, store.ErrCorrupt):
+		mend = "stop exipold, move the file away, start it again; what was remembered is lost, and mail goes on"
+	case errors.Is(err, store.ErrReadOnly):
+		mend = "it must belong to the user that exipold runs as, on a file system that can be written to"
+	case errors.Is(err, store.ErrFull):
+		mend = "make room on the disk"
+	case errors.Is(err, store.ErrLocked):
+		mend = "find the process that holds it (fuser " + d.plan.Store.Path + ")"
+	}
+	d.say(broken, "store", err.Error(), mend)
+}
+
+// Room on the store's disk below which the doctor warns, and calls it broken.
+const (
+	littleRoom = 512 << 20
+	noRoom     = 32 << 20
+)
+
+func (d *doctor) checkDisk() {
+	dir := filepath.Dir(d.plan.Store.Path)
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err != nil {
+		d.say(warning, "disk", dir+": "+err.Error(), "")
+		return
+	}
+	free := int64(st.Bavail) * int64(st.Bsize)
+	text := fmt.Sprintf("%d MiB free for %s", free>>20, dir)
+	switch {
+	case free < noRoom:
+		d.say(broken, "disk", text, "make room: without it nothing can be counted")
+	case free < littleRoom:
+		d.say(warning, "disk", text, "make room soon")
+	default:
+		d.say(fine, "disk", text, "")
+	}
+}
+
+// checkMainlog sees whether the log can be read by whoever runs this.
+func (d *doctor) checkMainlog() {
+	for _, file := range d.plan.Mainlog {
+		f, err := os.Open(file)
+		if err != nil {
+			d.say(warning, "mainlog", err.Error(), "exipold's user must be in the group that may read it (adm on Debian)")
+			continue
+		}
+		f.Close()
+		d.say(fine, "mainlog", file+" can be read", "")
+	}
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"exipol/cmd/internal/cli"
+	"exipol/generator/plan"
+	"exipol/helper"
+)
+
+// finding is what the doctor has to say of one thing.
+type finding struct {
+	Level string `json:"level"` // ok, warning, error
+	Check string `json:"check"` // a stable short name
+	Text  string `json:"text"`
+	Mend  string `json:"mend,omitempty"` // what to do about it
+}
+
+// Levels of a finding.
+const (
+	fine    = "ok"
+	warning = "warning"
+	broken  = "error"
+)
+
+// doctor looks at one gateway.
+type doctor struct {
+	planFile, socket, exim, config string
+
+	plan     *plan.Plan
+	running  *helper.Status
+	findings []finding
+}
+
+func doctorCommand() *cobra.Command {
+	var d doctor
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "doctor --plan FILE",
+		Short: "say what is wrong with this gateway, and the mend",
+		Long: `Looks at everything that has to fit together on this host: the plan, the running
+exipold, its socket and its rights, the store and its disk, the Exim text that is
+installed, and Exim's own configuration. Each finding comes with what mends it.
+Changes nothing. Exit status 1 where there is an error; warnings alone are 0.
+
+Run it as root, so that it can look everywhere.`,
+		Example: `  exipold doctor --plan /etc/exipol/plan.json
+  exipold doctor --plan /etc/exipol/plan.json --exim /usr/sbin/exim4 --json`,
+		Args: cobra.NoArgs,
+		RunE: cli.Action(func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			d.examine(ctx)
+			if asJSON {
+				if err := printJSON(cmd.OutOrStdout(), map[string]any{"format_version": "1.0", "findings": d.findings}); err != nil {
+					return err
+				}
+			} else {
+				d.print(cmd.OutOrStdout())
+			}
+			for _, f := range d.findings {
+				if f.Level == broken {
+					return cli.Exit(cli.Failed)
+				}
+			}
+			return nil
+		}),
+	}
+	planFlag(cmd, &d.planFile)
+	f := cmd.Flags()
+	f.StringVar(&d.socket, "socket", "", "look at this socket rather than the plan's")
+	f.StringVar(&d.exim, "exim", "", "Exim's binary; the usual places by default")
+	f.StringVar(&d.config, "exim-config", "", "Exim's configuration file; the binary's own by default")
+	f.BoolVar(&asJSON, "json", false, "as JSON")
+	return cmd
+}
+
+// examine makes all checks that can be made.
+func (d *doctor) examine(ctx context.Context) {
+	d.findings = []finding{}
+	p, err := helper.ReadPlan(d.planFile)
+	if err != nil {
+		d.say(broken, "plan", err.Error(), "run exipol build, and install what it writes")
+		return
+	}
+	d.plan = p
+	d.say(fine, "plan", "plan "+p.ID, "")
+	d.socket = cmp.Or(d.socket, p.Socket)
+	d.checkRunning(ctx)
+	d.checkSocketRights(ctx)
+	d.checkText()
+	d.checkStore(ctx)
+	d.checkDisk()
+	d.checkExim(ctx)
+	d.checkMainlog()
+}
+
+func (d *doctor) say(level, check, text, mend string) {
+	d.findings = append(d.findings, finding{level, check, text, mend})
+}
+
+// print is the findings for people. Nothing in it depends on colour.
+func (d *doctor) print(w io.Writer) {
+	for _, f := range d.findings {
+		fmt.Fprintf(w, "%-8s %s: %s\n", f.Level, f.Check, strings.ReplaceAll(f.Text, "\n", " "))
+		if f.Mend != "" {
+			fmt.Fprintf(w, "%-8s %s\n", "", "mend: "+f.Mend)
+		}
+	}
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"exipol/cmd/internal/cli"
+	"exipol/helper/metrics"
+)
+
+// serveMetrics listens for Prometheus; on loopback, unless an address says
+// otherwise.
+func (d *daemon) serveMetrics() (*metrics.Metrics, error) {
+	host, port, err := net.SplitHostPort(d.o.metrics)
+	if err != nil {
+		return nil, cli.WrongUsage("--metrics %s: an address as in 127.0.0.1:9234 belongs there", d.o.metrics)
+	}
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	ln, err := net.Listen("tcp", net.JoinHostPort(host, port))
+	if err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	rows := &rowCounts{d: d}
+	m := metrics.New(metrics.Gauges{
+		Connections: func() float64 { return float64(d.server.Stats().Open) },
+		Accepted:    func() float64 { return float64(d.server.Stats().Accepted) },
+		Cut:         func() float64 { return float64(d.server.Stats().Cut) },
+		Sleepers:    func() map[string]int { return d.helper.Status().Sleepers },
+		Rows:        rows.get,
+		Plan:        func() string { return d.helper.Plan().ID },
+	})
+	s := &http.Server{Handler: m.Handler(), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second}
+	go func() {
+		if err := s.Serve(ln); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			d.log.Error("metrics", "error", err)
+		}
+	}()
+	d.log.Info("metrics", "address", ln.Addr().String())
+	return m, nil
+}
+
+// rowCounts counts the store's rows, at most once a minute: it takes a moment.
+type rowCounts struct {
+	d    *daemon
+	mu   sync.Mutex
+	at   time.Time
+	last map[string]float64
+}
+
+func (r *rowCounts) get() map[string]float64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if time.Since(r.at) < time.Minute {
+		return r.last
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	stats, err := r.d.store.Stats(ctx, time.Now().UnixMilli())
+	if err != nil {
+		return r.last
+	}
+	r.at, r.last = time.Now(), map[string]float64{}
+	for _, t := range stats.Tables {
+		r.last[t.Name] = float64(t.Rows)
+	}
+	return r.last
+}

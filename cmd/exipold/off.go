@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"exipol/cmd/internal/cli"
+	"exipol/generator/plan"
+	"exipol/helper/engine"
+	"exipol/helper/store/sqlite"
+)
+
+func offCommand() *cobra.Command {
+	var file, by string
+	var end ending
+	cmd := &cobra.Command{
+		Use:   "off --plan FILE POLICY --why TEXT",
+		Short: "switch a policy off, at run time",
+		Long: `Switches a policy off within two seconds, on every gateway that shares the store:
+it judges nothing and counts nothing, until exipold on, or until its end. It stays
+off over restarts and reloads.`,
+		Example: `  exipold off --plan /etc/exipol/plan.json greylist.inbound --for 4h --why "a partner cannot retry, ticket 4711"`,
+		Args:    cobra.ExactArgs(1),
+		RunE: cli.Action(func(cmd *cobra.Command, args []string) error {
+			now := time.Now()
+			until, err := end.moment(now)
+			if err != nil {
+				return err
+			}
+			return withStore(cmd, file, func(ctx context.Context, p *plan.Plan, s *sqlite.Store) error {
+				if err := knownPolicy(p, args[0]); err != nil {
+					return err
+				}
+				return s.SwitchOff(ctx, engine.Switch{Policy: args[0], Owner: owner(by), Why: end.why, Made: now.UnixMilli(), Until: until})
+			})
+		}),
+	}
+	planFlag(cmd, &file)
+	cmd.Flags().StringVar(&by, "by", "", "who wants it; the user who runs this command by default")
+	end.flags(cmd)
+	return cmd
+}
+
+func onCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:     "on --plan FILE POLICY",
+		Short:   "switch a policy on again",
+		Long:    `Ends what exipold off began. A policy that was not off is an error.`,
+		Example: `  exipold on --plan /etc/exipol/plan.json greylist.inbound`,
+		Args:    cobra.ExactArgs(1),
+		RunE: cli.Action(func(cmd *cobra.Command, args []string) error {
+			return withStore(cmd, file, func(ctx context.Context, _ *plan.Plan, s *sqlite.Store) error {
+				found, err := s.SwitchOn(ctx, args[0])
+				if err == nil && !found {
+					err = fmt.Errorf("%s was not switched off", args[0])
+				}
+				return err
+			})
+		}),
+	}
+	planFlag(cmd, &file)
+	return cmd
+}

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"os/user"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"exipol/cmd/internal/cli"
+	"exipol/generator/plan"
+	"exipol/helper"
+	"exipol/helper/server"
+	"exipol/helper/store/sqlite"
+)
+
+// serveOptions are the flags of serve.
+type serveOptions struct {
+	plan, socket, group, metrics, stateDir, logFormat, logLevel string
+	connections                                                 int
+	drain                                                       time.Duration
+}
+
+func serveCommand() *cobra.Command {
+	var o serveOptions
+	cmd := &cobra.Command{
+		Use:   "serve --plan FILE",
+		Short: "answer Exim's questions",
+		Long: `Answers what Exim asks on the plan's socket, reads what is said at run time, and
+cleans up: one process for each gateway. The socket is the one that systemd passes,
+or else one of its own, with mode 0660 and Exim's group.
+
+SIGHUP takes a new plan from the same file; where that is bad, the old one stays and
+the log says why. Earlier plans are held beside it, so that Exim processes started
+before go on as they were. SIGTERM answers what was asked and ends.`,
+		Example: `  exipold serve --plan /etc/exipol/plan.json
+  exipold serve --plan out/plan.json --socket /tmp/exipold.sock --log-level debug
+  exipold serve --plan /etc/exipol/plan.json --metrics 127.0.0.1:9234`,
+		Args: cobra.NoArgs,
+		RunE: cli.Action(func(cmd *cobra.Command, _ []string) error { return serve(cmd, o) }),
+	}
+	planFlag(cmd, &o.plan)
+	f := cmd.Flags()
+	f.StringVar(&o.socket, "socket", "", "listen here rather than on the plan's socket")
+	f.StringVar(&o.group, "group", "", "the socket's group; for the layout debian, Debian-exim by default")
+	f.StringVar(&o.metrics, "metrics", "", "serve Prometheus metrics here, as in :9234 (on loopback unless an address is given)")
+	f.StringVar(&o.stateDir, "state-dir", "", "where the plans are remembered; systemd's state directory, or that of the store, by default")
+	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
+	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+	f.IntVar(&o.connections, "max-connections", 1024, "unfinished connections at a time; over that, those that have not asked yet are closed, oldest first")
+	f.DurationVar(&o.drain, "drain", 5*time.Second, "how long an end waits for questions that were asked")
+	return cmd
+}
+
+// daemon is a running exipold serve.
+type daemon struct {
+	o      serveOptions
+	log    *slog.Logger
+	store  *sqlite.Store
+	helper *helper.Helper
+	server *server.Server
+	path   string // of the socket
+}
+
+func serve(cmd *cobra.Command, o serveOptions) error {
+	log, err := logger(cmd.ErrOrStderr(), o)
+	if err != nil {
+		return err
+	}
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(signals)
+	p, err := helper.ReadPlan(o.plan)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	d := &daemon{o: o, log: log}
+	starting, stopStarting := context.WithTimeout(ctx, storeTimeout)
+	defer stopStarting()
+	if d.store, err = openStore(starting, p, true); err != nil {
+		return err
+	}
+	defer func() {
+		if err := d.store.Close(); err != nil {
+			log.Error("close", "error", err)
+		}
+	}()
+	ln, release, err := d.listen(p)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := d.build(starting, p); err != nil {
+		ln.Close()
+		return err
+	}
+	return d.run(ctx, ln, signals)
+}
+
+// build makes the helper, the metrics and the server.
+func (d *daemon) build(ctx context.Context, p *plan.Plan) error {
+	options := helper.Options{
+		Store: d.store,
+		Prepare: func(ctx context.Context, p *plan.Plan) error {
+			_, err := d.store.Migrate(ctx, p.Tables)
+			return err
+		},
+		Plans: filepath.Join(cmp.Or(d.o.stateDir, os.Getenv("STATE_DIRECTORY"), filepath.Dir(p.Store.Path)), "plans"),
+		Log:   d.log,
+	}
+	if d.o.metrics != "" {
+		observer, err := d.serveMetrics()
+		if err != nil {
+			return err
+		}
+		options.Observer = observer
+	}
+	var err error
+	if d.helper, err = helper.New(ctx, p, options); err != nil {
+		return err
+	}
+	d.server = server.New(d.helper.Handle, server.Options{MaxConns: d.o.connections, Log: d.log})
+	return nil
+}
+
+// listen takes the socket that systemd passed, or makes one.
+func (d *daemon) listen(p *plan.Plan) (ln *net.UnixListener, release func(), err error) {
+	ln, err = server.Activated()
+	if err != nil {
+		return nil, nil, err
+	}
+	if ln != nil {
+		d.path = ln.Addr().String()
+		return ln, func() {}, nil
+	}
+	d.path = cmp.Or(d.o.socket, p.Socket)
+	ln, release, err = server.Listen(d.path, d.socketGroup(p))
+	return ln, release, err
+}
+
+// socketGroup is the group that was asked for, or Exim's where this process may
+// give the socket to it.
+func (d *daemon) socketGroup(p *plan.Plan) string {
+	if d.o.group != "" || p.Layout != "debian" {
+		return d.o.group
+	}
+	const exim = "Debian-exim"
+	g, err := user.LookupGroup(exim)
+	if err != nil {
+		return ""
+	}
+	if os.Geteuid() == 0 {
+		return exim
+	}
+	if me, err := user.Current(); err == nil {
+		if groups, err := me.GroupIds(); err == nil {
+			for _, id := range groups {
+				if id == g.Gid {
+					return exim
+				}
+			}
+		}
+	}
+	d.log.Warn("the socket is not for Exim: this user is not in its group", "group", exim)
+	return ""
+}
+
+// run answers until a signal says otherwise.
+func (d *daemon) run(ctx context.Context, ln *net.UnixListener, signals <-chan os.Signal) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	wg.Go(func() { d.helper.Run(ctx) })
+	served := make(chan error, 1)
+	go func() { served <- d.server.Serve(ln) }()
+	wg.Go(func() { d.watchdog(ctx) })
+	d.log.Info("ready", "socket", d.path, "plan", d.helper.Plan().ID, "store", d.store.Path())
+	d.notifyReady()
+	for {
+		select {
+		case err := <-served:
+			return fmt.Errorf("the server ended: %w", err)
+		case s := <-signals:
+			if s == syscall.SIGHUP {
+				d.reload(ctx)
+				continue
+			}
+			d.log.Info("ending", "signal", s.String())
+			d.notify(stopping)
+			drain, done := context.WithTimeout(context.Background(), d.o.drain)
+			defer done()
+			if err := d.server.Shutdown(drain); err != nil {
+				d.log.Warn("some questions were not answered", "error", err)
+			}
+			if err := <-served; !errors.Is(err, server.ErrClosed) {
+				return err
+			}
+			return nil
+		}
+	}
+}
+
+// reload takes the plan file as it is now.
+func (d *daemon) reload(ctx context.Context) {
+	d.notifyReloading()
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	if err := d.helper.Reload(ctx, d.o.plan); err == nil && d.o.socket == "" {
+		if now := d.helper.Plan().Socket; now != d.path {
+			d.log.Warn("the new plan names another socket; restart exipold to move", "plan", now, "socket", d.path)
+		}
+	}
+	d.notifyReady()
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"exipol/cmd/internal/cli"
+	"exipol/generator/plan"
+	"exipol/helper"
+	"exipol/helper/store"
+	"exipol/helper/store/sqlite"
+)
+
+// status is what exipold status says, for machines.
+type status struct {
+	FormatVersion string         `json:"format_version"`
+	Plan          string         `json:"plan"`    // of the file
+	Socket        string         `json:"socket"`  //
+	Running       *helper.Status `json:"running"` // null where nobody answers
+	NotRunning    string         `json:"not_running,omitempty"`
+	Store         store.Stats    `json:"store"`
+	Top           []policyTop    `json:"top"`
+	Allow         []said         `json:"allow"`
+	Off           []said         `json:"off"`
+}
+
+type policyTop struct {
+	Policy string         `json:"policy"`
+	Keys   []store.TopKey `json:"keys"`
+}
+
+func statusCommand() *cobra.Command {
+	var file, socket string
+	var asJSON bool
+	var most int
+	cmd := &cobra.Command{
+		Use:   "status --plan FILE",
+		Short: "say what exipold sees and does",
+		Long: `Prints which plans the running exipold holds, what it answered, how large the store
+is, each policy's busiest keys, and what was said at run time (allow, off). Works
+without a running exipold, too, as far as the store tells.`,
+		Example: `  exipold status --plan /etc/exipol/plan.json
+  exipold status --plan /etc/exipol/plan.json --json | jq .running.unknown_plan`,
+		Args: cobra.NoArgs,
+		RunE: cli.Action(func(cmd *cobra.Command, _ []string) error {
+			return withStore(cmd, file, func(ctx context.Context, p *plan.Plan, s *sqlite.Store) error {
+				st, err := gather(ctx, p, s, cmp.Or(socket, p.Socket), most)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), st)
+				}
+				return st.print(cmd.OutOrStdout())
+			})
+		}),
+	}
+	planFlag(cmd, &file)
+	cmd.Flags().StringVar(&socket, "socket", "", "ask here rather than on the plan's socket")
+	cmd.Flags().IntVar(&most, "top", 5, "how many of each policy's busiest keys")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return cmd
+}
+
+// running asks the running exipold how it does.
+func running(ctx context.Context, socket string) (*helper.Status, error) {
+	b, err := askSocket(ctx, socket, helper.StatusQuestion, 3*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	var s helper.Status
+	if err := json.Unmarshal(b, &s); err != nil {
+		return nil, fmt.Errorf("who listens on %s is no exipold: %w", socket, err)
+	}
+	return &s, nil
+}
+
+func gather(ctx context.Context, p *plan.Plan, s *sqlite.Store, socket string, most int) (status, error) {
+	now := time.Now().UnixMilli()
+	st := status{FormatVersion: "1.0", Plan: p.ID, Socket: socket, Top: []policyTop{}}
+	var err error
+	if st.Running, err = running(ctx, socket); err != nil {
+		st.NotRunning = err.Error()
+	}
+	if st.Store, err = s.Stats(ctx, now); err != nil {
+		return st, err
+	}
+	for _, ref := range policyRefs(p) {
+		for _, name := range []string{ref, ref + ".trusted", "observe:" + ref} {
+			keys, err := s.Top(ctx, name, most, now)
+			if err != nil {
+				return st, err
+			}
+			if len(keys) > 0 {
+				st.Top = append(st.Top, policyTop{name, keys})
+			}
+		}
+	}
+	r, err := s.Runtime(ctx, now)
+	st.Allow, st.Off = allowances(r), switches(r)
+	return st, err
+}
+
+// print is the status for people.
+func (st status) print(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "plan\t%s\n", st.Plan)
+	if r := st.Running; r != nil {
+		fmt.Fprintf(w, "running\tsince %s, on %s\n", r.Started.Format(time.RFC3339), st.Socket)
+		fmt.Fprintf(w, "holds\t%s\n", strings.Join(r.Plans, ", "))
+		fmt.Fprintf(w, "questions\t%d (%d by an unknown plan, %d repeated, %d unreadable), %d in old verbs\n", r.Questions, r.UnknownPlan, r.Repeated, r.Malformed, r.OldVerbs)
+		if r.Trouble != "" {
+			fmt.Fprintf(w, "trouble\t%s\n", r.Trouble)
+		}
+	} else {
+		fmt.Fprintf(w, "running\tno: %s\n", st.NotRunning)
+	}
+	fmt.Fprintf(w, "store\t%d KiB, schema version %d\n", st.Store.Bytes/1024, st.Store.Version)
+	for _, t := range st.Store.Tables {
+		fmt.Fprintf(w, "  %s\t%d rows, %d of them expired\n", t.Name, t.Rows, t.Expired)
+		for _, p := range t.Policies {
+			fmt.Fprintf(w, "    %s\t%d rows\n", p.Policy, p.Rows)
+		}
+	}
+	for _, t := range st.Top {
+		fmt.Fprintf(w, "top of %s\n", t.Policy)
+		for _, k := range t.Keys {
+			what := map[string]string{"counter": "counted", "distinct_member": "different", "seen": "passes"}[k.Table]
+			if k.Span > 0 {
+				what += " in " + plan.Duration(time.Duration(k.Span)*time.Second).String()
+			}
+			fmt.Fprintf(w, "  %s\t%d %s\n", readable(k.Key), k.N, what)
+		}
+	}
+	for _, a := range st.Allow {
+		fmt.Fprintf(w, "allowed\t%d: %s %s, %s, by %s, %s: %s\n", a.ID, a.Field, a.Pattern, cmp.Or(a.Policy, "all policies"), a.Owner, ends(a.Until), strconv.Quote(a.Why))
+	}
+	for _, o := range st.Off {
+		fmt.Fprintf(w, "off\t%s, by %s, %s: %s\n", o.Policy, o.Owner, ends(o.Until), strconv.Quote(o.Why))
+	}
+	return w.Flush()
+}
+
+// readable shows a key without letting it do anything to a terminal.
+func readable(key string) string {
+	q := strconv.Quote(key)
+	if q == `"`+key+`"` {
+		return key
+	}
+	return q
+}

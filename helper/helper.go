@@ -1,0 +1,237 @@
+// Package helper is exipold at work: it holds the plans, asks the engine what they
+// say, has the store keep what was decided, and answers. START HERE to follow a
+// question: Helper.Handle, then decide.go.
+//
+//	server -> Handle -> wire (parse) -> plans (which one) -> engine (decide) -> store (keep) -> answer
+//
+// The package knows neither the socket (helper/server) nor SQL (helper/store).
+package helper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"exipol/generator/plan"
+	"exipol/helper/engine"
+)
+
+// Store is what the helper needs of a store besides the engine's state.
+type Store interface {
+	engine.Store
+	// Runtime is what was said at run time, by whichever process, and has not ended at
+	// now (Unix milliseconds).
+	Runtime(ctx context.Context, now int64) (engine.Runtime, error)
+	// Cleanup removes at most batch rows of each table that ended at now or before;
+	// more says that it is to be called again.
+	Cleanup(ctx context.Context, now int64, batch int) (removed int, more bool, err error)
+}
+
+// Glancer is a Store that remembers what is asked for often. A Glance runs f once on
+// that alone; its error means that f is to be run by View. What is remembered may be a
+// second behind what other processes wrote: good enough for a decision that changes
+// nothing, and never the base of one that does.
+type Glancer interface {
+	Glance(f func(engine.State) error) error
+}
+
+// Observer is told what happens, for metrics. Its methods are called on the hot
+// path and must not wait.
+type Observer interface {
+	Answered(stage, half, verdict string, took time.Duration)
+	Failed(why string)
+	UnknownPlan()
+}
+
+// Options of a helper.
+type Options struct {
+	Store Store
+	// Prepare is called with a new plan before it is used, to bring the store to its
+	// schema, say; an error refuses the plan. nil: nothing to do.
+	Prepare func(ctx context.Context, p *plan.Plan) error
+	// Plans is the directory that remembers plans over a restart; "": none does.
+	Plans    string
+	Clock    func() time.Time // nil: time.Now
+	Observer Observer         // nil: nobody
+	Log      *slog.Logger     // nil: slog.Default()
+
+	RuntimeEvery time.Duration // how often the run-time entries are read; 500 ms
+	CleanupEvery time.Duration // how often the store is cleaned up; 5 minutes
+}
+
+// Helper answers questions. It is safe for concurrent use.
+type Helper struct {
+	o        Options
+	glancer  Glancer // nil where the store is none
+	plans    atomic.Pointer[plans]
+	reload   sync.Mutex // held while the plans change
+	runtime  atomic.Pointer[engine.Runtime]
+	sleepers sleepers
+	repeats  repeats
+	trouble  trouble
+	counters counters
+	started  time.Time
+}
+
+// New makes a helper that answers by p, and by the plans that were in use before.
+func New(ctx context.Context, p *plan.Plan, o Options) (*Helper, error) {
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.RuntimeEvery <= 0 {
+		o.RuntimeEvery = 500 * time.Millisecond
+	}
+	if o.CleanupEvery <= 0 {
+		o.CleanupEvery = 5 * time.Minute
+	}
+	h := &Helper{o: o, started: o.Clock()}
+	h.glancer, _ = o.Store.(Glancer)
+	h.repeats.init()
+	h.trouble.log = o.Log
+	h.plans.Store(&plans{})
+	for _, old := range remembered(o.Plans, o.Log) {
+		h.plans.Store(h.plans.Load().with(old))
+	}
+	if err := h.Take(ctx, p); err != nil {
+		return nil, err
+	}
+	h.refresh(ctx)
+	return h, nil
+}
+
+// Plan is the newest plan.
+func (h *Helper) Plan() *plan.Plan { return h.plans.Load().newest().Plan() }
+
+// Take makes p the newest plan. Where p cannot be used, nothing changes.
+func (h *Helper) Take(ctx context.Context, p *plan.Plan) error {
+	h.reload.Lock()
+	defer h.reload.Unlock()
+	now := h.plans.Load()
+	if len(now.all) > 0 && now.newest().Plan().Store != p.Store {
+		return fmt.Errorf("plan %s: its store (%s %s) is not the one in use: restart exipold to change it", p.ID, p.Store.Kind, p.Store.Path)
+	}
+	a, err := newAnswerer(p)
+	if err != nil {
+		return fmt.Errorf("plan %s: %w", p.ID, err)
+	}
+	if h.o.Prepare != nil {
+		if err := h.o.Prepare(ctx, p); err != nil {
+			return fmt.Errorf("plan %s: %w", p.ID, err)
+		}
+	}
+	h.plans.Store(now.with(a))
+	if err := h.plans.Load().remember(h.o.Plans); err != nil {
+		// The plan is good and in use; only a restart would not know the older ones.
+		h.o.Log.Warn("cannot remember the plans", "error", err)
+	}
+	return nil
+}
+
+// Reload reads a plan file and takes it. Where it is bad the plans stay as they
+// were; the error is logged, too.
+func (h *Helper) Reload(ctx context.Context, file string) error {
+	p, err := ReadPlan(file)
+	if err == nil {
+		err = h.Take(ctx, p)
+	}
+	if err != nil {
+		h.counters.badPlans.Add(1)
+		h.o.Log.Error("the new plan is refused, the old one stays", "file", file, "plan", h.Plan().ID, "error", err)
+		return err
+	}
+	h.refresh(ctx)
+	h.o.Log.Info("plan taken", "plan", p.ID)
+	return nil
+}
+
+// Run does what is to be done besides answering, until ctx ends: it reads the
+// run-time entries and cleans up.
+func (h *Helper) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	wg.Go(func() { every(ctx, h.o.RuntimeEvery, h.refresh) })
+	wg.Go(func() { every(ctx, h.o.CleanupEvery, h.cleanup) })
+	wg.Wait()
+}
+
+func every(ctx context.Context, d time.Duration, f func(context.Context)) {
+	t := time.NewTicker(d)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			f(ctx)
+		}
+	}
+}
+
+// refresh reads what was said at run time. Where that fails, what was known stays
+// in force.
+func (h *Helper) refresh(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	r, err := h.o.Store.Runtime(ctx, h.o.Clock().UnixMilli())
+	if err != nil {
+		h.failed(ctx, reading, err)
+		return
+	}
+	r.Prepare()
+	h.runtime.Store(&r)
+	h.trouble.ends(reading)
+}
+
+// cleanup removes what has expired. A failure is logged as one of the store.
+func (h *Helper) cleanup(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, h.o.CleanupEvery)
+	defer cancel()
+	n, err := Cleanup(ctx, h.o.Store, h.o.Clock())
+	if err != nil {
+		h.failed(ctx, writing, err)
+		return
+	}
+	if n > 0 {
+		h.trouble.ends(writing)
+		h.o.Log.Debug("cleaned up", "rows", n)
+	}
+}
+
+// Cleaning is done in batches, each an update like any other, with a pause in which
+// others go first.
+const (
+	cleanBatch = 500
+	cleanPause = 20 * time.Millisecond
+)
+
+// Cleanup removes all that has expired at now, and says how many rows that were.
+func Cleanup(ctx context.Context, s Store, now time.Time) (removed int, err error) {
+	for {
+		n, more, err := s.Cleanup(ctx, now.UnixMilli(), cleanBatch)
+		removed += n
+		if err != nil || !more {
+			return removed, err
+		}
+		select {
+		case <-time.After(cleanPause):
+		case <-ctx.Done():
+			return removed, ctx.Err()
+		}
+	}
+}
+
+// failed notes that the store could not do something.
+func (h *Helper) failed(ctx context.Context, what side, err error) {
+	if errors.Is(err, context.Canceled) {
+		return // we are closing
+	}
+	h.counters.failures.Add(1)
+	h.observeFailure(string(what))
+	h.trouble.begins(what, err)
+}

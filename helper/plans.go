@@ -1,0 +1,169 @@
+package helper
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/renameio/v2"
+
+	"exipol/generator/plan"
+	"exipol/helper/engine"
+	"exipol/helper/oldverbs"
+)
+
+// keepPlans is how many plans are held side by side: Exim processes that were
+// started before a reload go on asking by the plan that they know.
+const keepPlans = 8
+
+// answerer is a plan ready to answer by.
+type answerer struct {
+	*engine.Engine
+	old    *oldverbs.Verbs
+	budget time.Duration // for one answer
+}
+
+// newAnswerer prepares a plan. The answer must be out before Exim's first call
+// gives up, which is a second before the whole timeout is over.
+func newAnswerer(p *plan.Plan) (*answerer, error) {
+	e, err := engine.New(p)
+	if err != nil {
+		return nil, err
+	}
+	old, err := oldverbs.New(p)
+	if err != nil {
+		return nil, err
+	}
+	const margin = 100 * time.Millisecond
+	return &answerer{Engine: e, old: old, budget: max(p.Timeout.Std()-time.Second-margin, 2*margin)}, nil
+}
+
+// plans are those that questions are answered by, newest first. A value never
+// changes.
+type plans struct{ all []*answerer }
+
+// with is the plans with a as the newest.
+func (s *plans) with(a *answerer) *plans {
+	all := []*answerer{a}
+	for _, old := range s.all {
+		if old.Plan().ID != a.Plan().ID && len(all) < keepPlans {
+			all = append(all, old)
+		}
+	}
+	return &plans{all}
+}
+
+func (s *plans) newest() *answerer { return s.all[0] }
+
+// find is the plan of that id, or the newest where there is none.
+func (s *plans) find(id string) (a *answerer, known bool) {
+	for _, a := range s.all {
+		if a.Plan().ID == id {
+			return a, true
+		}
+	}
+	return s.newest(), false
+}
+
+// ids are the plans' ids, newest first.
+func (s *plans) ids() []string {
+	var out []string
+	for _, a := range s.all {
+		out = append(out, a.Plan().ID)
+	}
+	return out
+}
+
+// ReadPlan reads a plan file.
+func ReadPlan(file string) (*plan.Plan, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("plan: %w", err)
+	}
+	p, err := plan.Decode(bytes.NewReader(b))
+	if err != nil {
+		return nil, fmt.Errorf("plan %s: %w", file, err)
+	}
+	return p, nil
+}
+
+// remember writes the newest plan into the directory, and drops those that are held
+// no more. The files' times keep the order.
+func (s *plans) remember(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return fmt.Errorf("remember plan: %w", err)
+	}
+	p := s.newest().Plan()
+	b, err := p.Encode()
+	if err != nil {
+		return fmt.Errorf("remember plan: %w", err)
+	}
+	if err := renameio.WriteFile(filepath.Join(dir, p.ID+".json"), b, 0o640, renameio.WithStaticPermissions(0o640)); err != nil {
+		return fmt.Errorf("remember plan: %w", err)
+	}
+	kept := s.ids()
+	for _, name := range planFiles(dir) {
+		if !slices.Contains(kept, strings.TrimSuffix(name, ".json")) {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, name)))
+		}
+	}
+	return err
+}
+
+// remembered reads the plans of the directory, oldest first. One that cannot be
+// used any more (damaged, or of another version) is left out.
+func remembered(dir string, log *slog.Logger) []*answerer {
+	var out []*answerer
+	for _, name := range planFiles(dir) {
+		p, err := ReadPlan(filepath.Join(dir, name))
+		if err == nil && p.ID+".json" != name {
+			err = fmt.Errorf("it holds plan %s", p.ID)
+		}
+		var a *answerer
+		if err == nil {
+			a, err = newAnswerer(p)
+		}
+		if err != nil {
+			log.Warn("an earlier plan is left out", "file", name, "error", err)
+			continue
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// planFiles are the names of the plan files in dir, oldest first.
+func planFiles(dir string) []string {
+	if dir == "" {
+		return nil
+	}
+	found, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	found = slices.DeleteFunc(found, func(e fs.DirEntry) bool {
+		return !e.Type().IsRegular() || !strings.HasSuffix(e.Name(), ".json") || strings.HasPrefix(e.Name(), ".")
+	})
+	age := map[string]time.Time{}
+	for _, e := range found {
+		if info, err := e.Info(); err == nil {
+			age[e.Name()] = info.ModTime()
+		}
+	}
+	slices.SortStableFunc(found, func(a, b fs.DirEntry) int { return age[a.Name()].Compare(age[b.Name()]) })
+	var names []string
+	for _, e := range found {
+		names = append(names, e.Name())
+	}
+	return names
+}

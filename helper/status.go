@@ -1,0 +1,96 @@
+package helper
+
+import (
+	"encoding/json"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"exipol/generator/plan"
+	"exipol/generator/wire"
+)
+
+// controlPrefix begins a question that an administrator's command asks.
+const controlPrefix = "exipold "
+
+// StatusQuestion is what `exipold status` asks on the socket; the answer is a
+// Status in JSON.
+const StatusQuestion = controlPrefix + "status\n"
+
+// counters count since the start.
+type counters struct {
+	questions   atomic.Int64
+	malformed   atomic.Int64
+	unknownPlan atomic.Int64
+	repeats     atomic.Int64
+	failures    atomic.Int64
+	oldVerbs    atomic.Int64
+	badPlans    atomic.Int64
+	verdicts    [8]atomic.Int64
+}
+
+// verdictNames are the verdicts in the order of counters.verdicts.
+var verdictNames = []string{plan.Accept, plan.Defer, plan.Deny, plan.Drop, plan.Freeze, plan.Discard, wire.Failed}
+
+func (c *counters) verdict(v string) {
+	for i, name := range verdictNames {
+		if v == name {
+			c.verdicts[i].Add(1)
+			return
+		}
+	}
+}
+
+// Status is what a running helper says of itself.
+type Status struct {
+	FormatVersion string           `json:"format_version"`
+	Started       time.Time        `json:"started"`
+	Plans         []string         `json:"plans"` // newest first
+	Questions     int64            `json:"questions"`
+	Verdicts      map[string]int64 `json:"verdicts"`
+	OldVerbs      int64            `json:"old_verbs"`
+	Repeated      int64            `json:"repeated"`
+	Malformed     int64            `json:"malformed"`
+	UnknownPlan   int64            `json:"unknown_plan"` // questions by a plan that is not held
+	Failures      int64            `json:"failures"`     // of the store
+	RefusedPlans  int64            `json:"refused_plans"`
+	Trouble       string           `json:"trouble,omitempty"` // the store's last error, while it fails
+	Sleepers      map[string]int   `json:"sleepers"`
+}
+
+// Status is how things stand.
+func (h *Helper) Status() Status {
+	s := Status{
+		FormatVersion: "1.0",
+		Started:       h.started.UTC().Truncate(time.Second),
+		Plans:         h.plans.Load().ids(),
+		Questions:     h.counters.questions.Load(),
+		Verdicts:      map[string]int64{},
+		OldVerbs:      h.counters.oldVerbs.Load(),
+		Repeated:      h.counters.repeats.Load(),
+		Malformed:     h.counters.malformed.Load(),
+		UnknownPlan:   h.counters.unknownPlan.Load(),
+		Failures:      h.counters.failures.Load(),
+		RefusedPlans:  h.counters.badPlans.Load(),
+		Trouble:       h.trouble.text(),
+		Sleepers:      h.sleepers.all(h.o.Clock()),
+	}
+	for i, name := range verdictNames {
+		if n := h.counters.verdicts[i].Load(); n > 0 {
+			s.Verdicts[name] = n
+		}
+	}
+	return s
+}
+
+// control answers an administrator's command.
+func (h *Helper) control(line []byte) []byte {
+	if strings.TrimSpace(string(line)) != strings.TrimSpace(StatusQuestion) {
+		return []byte("error: unknown command")
+	}
+	b, err := json.Marshal(h.Status())
+	if err != nil {
+		return []byte("error: " + err.Error())
+	}
+	return b
+}
