@@ -34,6 +34,7 @@ demo:
 bench:
 	scripts/setup bench >&2
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) run ./internal/bench
 
 # The pages that come from tables in the code, by the tests that compare them.
 docs:

@@ -12,7 +12,7 @@ import (
 // others again is harmless.
 const (
 	repeatFor   = time.Minute
-	mostRepeats = 1 << 16 // some 10 MB, only under a flood of new keys
+	mostRepeats = 1 << 15 // some 5 MB, only under a flood of new keys
 )
 
 type repeatKey [2]uint64

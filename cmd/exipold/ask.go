@@ -53,7 +53,7 @@ recipient, auth, and event, where a limit counts more than one.`,
 				}
 				var d engine.Decision
 				err = s.View(ctx, func(st engine.State) (err error) {
-					d, err = e.Decide(q, now, st, engine.Live{Runtime: &r})
+					d, err = e.Decide(q, now, st, engine.Live{Runtime: &r, Explain: true})
 					return err
 				})
 				if err != nil {

@@ -138,6 +138,7 @@ type Live struct {
 	// Sleeping is how many delays of a tier ("limit.tarpit/slow") are running on this
 	// gateway; nil for none.
 	Sleeping func(tier string) int
+	Explain  bool // fill in Decision.Reasons
 }
 
 // Decision is an answer, what it costs, and why.
@@ -145,7 +146,7 @@ type Decision struct {
 	Answer  wire.Answer
 	Writes  []Write  // must be on disk before the answer is sent; none where nothing changes
 	Sleep   *Sleep   // the delay that the answer causes, nil for none
-	Reasons []Reason // every policy that was judged, in the order of the plan
+	Reasons []Reason // every policy that was judged, in the order of the plan, if Live.Explain
 }
 
 // Sleep is a delay that counts against a tier's sleepers.
@@ -177,6 +178,7 @@ type judgement struct {
 	always   []Write  // counted whatever comes out
 	accepted []Write  // counted only where the mail is finally accepted
 	waive    scope    // for how long this policy will have nothing to say
+	explain  bool
 	reasons  []Reason
 }
 
@@ -223,14 +225,14 @@ func (e *Engine) judge(ref string, q *wire.Question, now time.Time, st State, li
 	} else {
 		except, mode = l.Except, l.Mode
 	}
-	j := judgement{ref: ref, observe: mode == plan.Observe, verdict: plan.Accept}
+	j := judgement{ref: ref, observe: mode == plan.Observe, verdict: plan.Accept, explain: live.Explain}
 	why, held, err := e.exempt(ref, except, j.observe, q, now, st, live.Runtime)
 	if err != nil {
 		return j, err
 	}
 	if held > never {
 		j.waive = held
-		j.say("", plan.Accept, why)
+		j.say("", plan.Accept, "%s", why)
 		return j, nil
 	}
 	if g != nil {
@@ -341,8 +343,11 @@ func waiver(s scope) string {
 	return wire.WaiveNo
 }
 
-func (j *judgement) say(tier, verdict, text string) {
-	j.reasons = append(j.reasons, Reason{Policy: j.ref, Tier: tier, Verdict: verdict, Observe: j.observe, Text: text})
+// say notes a reason, which costs nothing where nobody wants to know.
+func (j *judgement) say(tier, verdict, format string, args ...any) {
+	if j.explain {
+		j.reasons = append(j.reasons, Reason{Policy: j.ref, Tier: tier, Verdict: verdict, Observe: j.observe, Text: fmt.Sprintf(format, args...)})
+	}
 }
 
 // rows is the name under which a policy's rows are kept: an observing policy has

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
@@ -56,7 +55,7 @@ func (e *Engine) judgeGrey(j *judgement, g *plan.Grey, q *wire.Question, now tim
 		}
 		if ok && trusted(g.Trust, row, now) {
 			j.waive = scopeOfKey(g.Trust.Key)
-			j.say("", plan.Accept, fmt.Sprintf("the client is trusted after %d passes", row.Passes))
+			j.say("", plan.Accept, "the client is trusted after %d passes", row.Passes)
 			if end, far := slid(row.Expires, now, g.Trust.Remember); far {
 				row.Expires = end
 				j.accepted = append(j.accepted, PutSeen{trustRow(g), key(g.Trust.Key, q), row})
@@ -80,18 +79,18 @@ func (e *Engine) judgeTriplet(j *judgement, g *plan.Grey, q *wire.Question, now 
 	case !ok || ms >= row.Expires || row.Passed == 0 && age > g.Retry.Milliseconds():
 		row = SeenRow{First: ms, Expires: ms + g.Retry.Milliseconds()}
 		j.always = append(j.always, PutSeen{table, k, row})
-		j.deferIt(fmt.Sprintf("first contact, may retry in %s and within %s", g.Delay, g.Retry))
+		j.deferIt("first contact, may retry in %s and within %s", g.Delay, g.Retry)
 		return nil
 	case row.Passed == 0 && age < g.Delay.Milliseconds():
-		j.deferIt(fmt.Sprintf("seen %s ago, may retry in %s", ago(age), ago(g.Delay.Milliseconds()-age)))
+		j.deferIt("seen %s ago, may retry in %s", ago(age), ago(g.Delay.Milliseconds()-age))
 		return nil
 	case row.Passed == 0:
 		row.Passed = ms
 		row.Expires = ms + g.Remember.Milliseconds()
 		j.always = append(j.always, PutSeen{table, k, row})
-		j.say("", plan.Accept, fmt.Sprintf("retried after %s: passes", ago(age)))
+		j.say("", plan.Accept, "retried after %s: passes", ago(age))
 	default:
-		j.say("", plan.Accept, fmt.Sprintf("passed for the first time %s ago", ago(ms-row.Passed)))
+		j.say("", plan.Accept, "passed for the first time %s ago", ago(ms-row.Passed))
 		if end, far := slid(row.Expires, now, g.Remember); far {
 			row.Expires = end
 			j.always = append(j.always, PutSeen{table, k, row})
@@ -109,12 +108,14 @@ func (e *Engine) judgeTriplet(j *judgement, g *plan.Grey, q *wire.Question, now 
 	return nil
 }
 
-func (j *judgement) deferIt(text string) {
+func (j *judgement) deferIt(format string, args ...any) {
 	j.verdict, j.by = plan.Defer, j.ref
-	j.say("", plan.Defer, text)
+	j.say("", plan.Defer, format, args...)
 }
 
-// ago is a length of time for reading.
-func ago(ms int64) string {
-	return (time.Duration(ms) * time.Millisecond).Round(time.Second).String()
+// ago is a length of time in milliseconds, for reading.
+type ago int64
+
+func (a ago) String() string {
+	return (time.Duration(a) * time.Millisecond).Round(time.Second).String()
 }

@@ -122,6 +122,7 @@ func (e *Engine) judgeTiers(j *judgement, l *plan.Limit, q *wire.Question, now t
 	if err != nil {
 		return err
 	}
+	acted := false
 	for _, t := range l.Tiers {
 		over := t.Over
 		if override != nil {
@@ -135,10 +136,11 @@ func (e *Engine) judgeTiers(j *judgement, l *plan.Limit, q *wire.Question, now t
 		if !exceeded {
 			continue
 		}
+		acted = true
 		j.act(l, t, value, rate, live)
 	}
-	if j.reasons == nil {
-		j.say("", plan.Accept, "counts "+describe(l, counted))
+	if !acted {
+		j.say("", plan.Accept, "counts %s", sums{l, counted})
 	}
 	return nil
 }
@@ -167,25 +169,27 @@ func exceeds(over []plan.Rate, counted map[plan.Duration]int64) (value int64, ra
 // act is what one tier adds to the judgement.
 func (j *judgement) act(l *plan.Limit, t plan.Tier, value int64, rate plan.Rate, live Live) {
 	name := l.Ref() + "/" + t.Name
-	text := fmt.Sprintf("counts %d, over %s", value, rate)
 	if stronger(t.Verdict, j.verdict) {
 		j.verdict, j.by = t.Verdict, name
 	}
 	if len(t.AddHeader) > 0 {
 		j.add = append(j.add, name)
 	}
+	var slow time.Duration
 	if t.Delay != nil {
-		d := wait(t.Delay, value)
+		slow = wait(t.Delay, value)
 		if t.Delay.Sleepers > 0 && live.Sleeping != nil && live.Sleeping(name) >= t.Delay.Sleepers {
-			d = 0
-			text += fmt.Sprintf("; not delayed, for %d are asleep already", t.Delay.Sleepers)
+			slow = 0
+			j.say(t.Name, t.Verdict, "counts %d, over %s; not delayed, for %d are asleep already", value, rate, t.Delay.Sleepers)
+		} else {
+			j.say(t.Name, t.Verdict, "counts %d, over %s; delayed by %s", value, rate, plan.Duration(slow))
 		}
-		if d > j.delay {
-			j.delay, j.delayBy, j.sleepers = d, name, t.Delay.Sleepers
-			text += fmt.Sprintf("; delayed by %s", plan.Duration(d))
-		}
+	} else {
+		j.say(t.Name, t.Verdict, "counts %d, over %s", value, rate)
 	}
-	j.say(t.Name, t.Verdict, text)
+	if slow > j.delay {
+		j.delay, j.delayBy, j.sleepers = slow, name, t.Delay.Sleepers
+	}
 }
 
 // wait is how long a delay is for what was counted.
@@ -199,11 +203,16 @@ func wait(d *plan.Delay, value int64) time.Duration {
 	return time.Duration(value) * d.Each.Std()
 }
 
-// describe is what was counted, for reading.
-func describe(l *plan.Limit, counted map[plan.Duration]int64) string {
+// sums is what was counted in each window, for reading.
+type sums struct {
+	limit   *plan.Limit
+	counted map[plan.Duration]int64
+}
+
+func (s sums) String() string {
 	var words []string
-	for _, w := range l.Windows {
-		words = append(words, fmt.Sprintf("%d in %s", counted[w], w))
+	for _, w := range s.limit.Windows {
+		words = append(words, fmt.Sprintf("%d in %s", s.counted[w], w))
 	}
 	return strings.Join(words, ", ")
 }

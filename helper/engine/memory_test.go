@@ -105,7 +105,7 @@ func newWorld(t *testing.T, p *plan.Plan) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{t: t, e: e, mem: newMemory(), now: start}
+	return &world{t: t, e: e, mem: newMemory(), now: start, live: engine.Live{Explain: true}}
 }
 
 // ask decides, and keeps what that asks for.
