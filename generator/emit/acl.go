@@ -161,7 +161,7 @@ func logFields(stage string) exim.Text {
 	case plan.Predata, plan.Data:
 		return "<$sender_address>"
 	case plan.Helo:
-		return "helo $sender_helo_name"
+		return "helo ${length_255:$sender_helo_name}"
 	}
 	return "at " + exim.Text(stage)
 }

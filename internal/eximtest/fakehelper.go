@@ -63,6 +63,15 @@ var (
 	Rubbish = Mode{name: "rubbish", listen: true, talk: func(_ context.Context, _ []byte, conn net.Conn) {
 		_, _ = conn.Write(junk())
 	}}
+	// Endless: an answer that goes on and on, a few bytes at a time.
+	Endless = Mode{name: "endless", listen: true, talk: func(ctx context.Context, _ []byte, conn net.Conn) {
+		for word := "v=1"; ctx.Err() == nil; word = " verdict=accept" {
+			if _, err := io.WriteString(conn, word); err != nil {
+				return
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	}}
 	// Nulls: NUL bytes and newlines.
 	Nulls = Says("nulls", "\x00\x00\n\n\x00v=1\x00\n\n")
 	// Lines: an answer with newlines in it.
@@ -79,7 +88,7 @@ var junk = sync.OnceValue(func() []byte {
 
 // Useless are all of the modes above and the half of an answer.
 func Useless() []Mode {
-	return []Mode{Absent, Stale, Forbidden, Deaf, Hung, Closing, Mute, CutOff("v=1 action=den"), Rubbish, Nulls, Lines}
+	return []Mode{Absent, Stale, Forbidden, Deaf, Hung, Closing, Mute, CutOff("v=1 action=den"), Rubbish, Endless, Nulls, Lines}
 }
 
 func silent(ctx context.Context, _ []byte, _ net.Conn) { <-ctx.Done() }

@@ -39,6 +39,7 @@ func TestFakeHelper(t *testing.T) {
 		{Hung, fails, time.Second, true},
 		{Closing, empty, 0, false},
 		{Mute, is(""), 0, true},
+		{Endless, fails, time.Second, true},
 		{CutOff("v=1 ac"), is("v=1 ac"), 0, true},
 		{Lines, is("v=1+action=accept+end=1+"), 0, true},
 		{Nulls, func(s string) bool { return !fails(s) && s != "" }, 0, true},
