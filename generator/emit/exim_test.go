@@ -202,10 +202,10 @@ func TestStatementsOnExim(t *testing.T) {
 			if c.closed != (c.closed && s.Closed()) {
 				t.Error("Exim did not close the connection")
 			}
+			s.Close() // Exim has written its log when it has ended
 			if c.log != "" && len(b.Grep(c.log)) == 0 {
 				t.Errorf("mainlog does not hold %q:\n%s", c.log, strings.Join(b.Log("mainlog"), "\n"))
 			}
-			s.Close()
 			b.CheckLogs()
 		})
 	}

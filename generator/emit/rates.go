@@ -117,22 +117,37 @@ func keyText(parts []plan.Part) exim.Text {
 	return exim.Text(strings.Join(words, "."))
 }
 
-// netIPv4 expands to a number that all IPv4 addresses of one net share. Not ${mask:},
-// which ends the session with a panic ("Taint mismatch", Exim 4.96) where the address
-// came from the command line, as that of an `exim -bs -oMa` does.
+// netIPv4 expands to the same for all IPv4 addresses of one net, and netIPv6 for IPv6.
+// Both are the first digits of the address written out in full: ${ipv6denorm:} does that
+// for IPv4, too, in the last 32 of 128 bits. ${mask:} would end the session with a panic
+// ("Taint mismatch", Exim 4.96), and ${eval:} be refused (from 4.100 on), where the
+// address came from the command line, as that of an `exim -bs -oMa` does.
 func netIPv4(bits int) string {
 	if bits == 32 {
 		return "$sender_host_address"
 	}
-	octet := func(n int) string { return fmt.Sprintf("${extract{%d}{.}{$sender_host_address}}", n) }
-	return fmt.Sprintf("${eval10:(((%s*256+%s)*256+%s)*256+%s)/%d}", octet(1), octet(2), octet(3), octet(4), int64(1)<<(32-bits))
+	return netIPv6(96 + bits)
 }
 
-// netIPv6 expands to the first digits of the address written out in full. Package
-// check refuses a prefix that ends within a digit.
+// netIPv6 is netIPv4's other half. A net that ends within a digit keeps the bits that it
+// has of that one.
 func netIPv6(bits int) string {
+	const full = "${ipv6denorm:$sender_host_address}"
 	digits := bits / 4
-	return fmt.Sprintf("${length_%d:${ipv6denorm:$sender_host_address}}", digits+max(digits-1, 0)/4)
+	length := digits + max(digits-1, 0)/4 // a colon after each four
+	text := fmt.Sprintf("${length_%d:%s}", length, full)
+	if rest := bits % 4; rest > 0 {
+		if digits > 0 && digits%4 == 0 {
+			length++
+		}
+		const hex = "0123456789abcdef"
+		kept := []byte(hex)
+		for i := range kept {
+			kept[i] = hex[i>>(4-rest)<<(4-rest)]
+		}
+		text += fmt.Sprintf("${tr{${substr_%d_1:%s}}{%s}{%s}}", length, full, hex, kept)
+	}
+	return text
 }
 
 // clients is all the client addresses of the lists, for match_ip; "" for no list.

@@ -46,7 +46,7 @@ func hostile() []string {
 func TestQuoteInReplies(t *testing.T) {
 	texts := hostile()
 	b := eximtest.New(t, eximtest.Small)
-	b.Main = macros
+	b.Main = "smtp_accept_max_nonmail = 1000\n" + macros
 	var acl strings.Builder
 	for i, text := range texts {
 		quoted := exim.Quote(text)
@@ -63,6 +63,10 @@ func TestQuoteInReplies(t *testing.T) {
 	s.Ehlo("client.test")
 	s.Expect(250, "MAIL FROM:<>")
 	for i, text := range texts {
+		if i%20 == 19 { // Exim 4.94 gets slower with each recipient of a transaction
+			s.Expect(250, "RSET")
+			s.Expect(250, "MAIL FROM:<>")
+		}
 		r := s.Cmd(fmt.Sprintf("RCPT TO:<t%d@local.test>", i))
 		got, want := "", "5.7.1 "+text+"|"
 		for j, line := range r.Lines {
