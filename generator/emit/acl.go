@@ -63,7 +63,7 @@ func (e *emitter) stage(s plan.Stage) stageView {
 		AfterRates:  e.rates(s, plan.After, s.After),
 	}
 	if s.Name == plan.Rcpt && e.asksAfterRcpt() {
-		v.KeepRecipient = wire.Recipient
+		v.KeepRecipient, v.MostKept = wire.Recipient, wire.KeptRecipients
 	}
 	return v
 }
@@ -95,6 +95,7 @@ func (e *emitter) half(s plan.Stage, half string, asks []plan.Ask) *halfView {
 		WaiveSeconds: wire.WaiveSeconds,
 		MaxDelay:     e.plan.MaxDelay.Seconds(),
 		LogFields:    logFields(s.Name),
+		Predata:      s.Name == plan.Predata,
 		Question:     e.question(s.Name, half),
 	}
 	var acts actors
@@ -103,10 +104,14 @@ func (e *emitter) half(s plan.Stage, half string, asks []plan.Ask) *halfView {
 		if len(ask.Policies) == 0 {
 			continue
 		}
-		v.Concerns = append(v.Concerns, e.concern(s.Name, ask))
+		c := e.concern(s.Name, ask)
+		for _, before := range v.Concerns {
+			c.Also = c.Also || before.Traffic == c.Traffic
+		}
+		v.Concerns = append(v.Concerns, c)
 		v.Waives = v.Waives || half == plan.After
 		for _, ref := range ask.Policies {
-			e.failure(v, s.Name, ask.Traffic, ref)
+			e.failure(v, s.Name, ask, ref)
 			if !done[ref] {
 				done[ref] = true
 				e.obey(v, &acts, ref)
@@ -170,7 +175,7 @@ func (e *emitter) concern(stage string, ask plan.Ask) concernView {
 	v := concernView{
 		For:       e.names(ask.Policies),
 		Traffic:   exim.Text(ask.Traffic),
-		Condition: e.senderCondition(stage, ask.Policies),
+		Condition: e.senderCondition(stage, ask),
 		Event:     exim.Text(ask.Event),
 	}
 	if ask.Event == plan.UnknownRecipient {
@@ -190,15 +195,19 @@ func (e *emitter) domains(traffic string) exim.Text {
 }
 
 // senderCondition keeps what greylisting does not want out of the question: a null
-// sender waits for predata, so that other hosts' callouts pass.
-func (e *emitter) senderCondition(stage string, refs []string) exim.Text {
-	for _, ref := range refs {
+// sender waits for predata, so that other hosts' callouts pass; and for data where
+// the message came by BDAT, for which Exim has no predata.
+func (e *emitter) senderCondition(stage string, ask plan.Ask) exim.Text {
+	switch {
+	case ask.Event == plan.NullSender && stage == plan.Predata:
+		return "${if and{ {!def:sender_address} {def:acl_m_exipol_rcpt} }}"
+	case ask.Event == plan.NullSender:
+		return "${if and{ {!def:sender_address} {def:acl_m_exipol_rcpt} {!def:acl_m_exipol_predata} }}"
+	}
+	for _, ref := range ask.Policies {
 		if e.greylists[ref] == nil {
 			return ""
 		}
-	}
-	if stage == plan.Predata {
-		return "${if and{ {!def:sender_address} {def:acl_m_exipol_rcpt} }}"
 	}
 	return "${if def:sender_address}"
 }
@@ -293,24 +302,47 @@ func reply(verdict, message, name string) exim.Text {
 
 // failure adds the statement for a policy that wants mail deferred rather than
 // passed while the helper is away.
-func (e *emitter) failure(v *halfView, stage, traffic, ref string) {
-	g, l := e.greylists[ref], e.limits[ref]
+func (e *emitter) failure(v *halfView, stage string, ask plan.Ask, ref string) {
 	mode, onFailure := "", ""
-	condition := exim.Text("")
-	if g != nil {
+	f := failureView{
+		For:     named(e.origin(ref), ref),
+		Traffic: exim.Text(ask.Traffic),
+		Message: "451 4.3.2 " + exim.Quote("not available at the moment, please try again later ("+ref+")"),
+		Log:     "exipol: " + exim.Text(ref) + " on_failure",
+	}
+	if g := e.greylists[ref]; g != nil {
 		mode, onFailure = g.Mode, g.OnFailure
-		condition = e.senderCondition(stage, []string{ref})
+		f.Condition = e.senderCondition(stage, plan.Ask{Event: ask.Event, Policies: []string{ref}})
+		f.Reachable = stage == plan.Rcpt
+		f.Except = e.lasting(g.Except)
 	} else {
+		l := e.limits[ref]
 		mode, onFailure = l.Mode, l.OnFailure
+		f.Except = e.lasting(l.Except)
 	}
-	if onFailure != plan.DeferMail || mode == plan.Observe {
-		return
+	if onFailure == plan.DeferMail && mode != plan.Observe {
+		v.Failures = append(v.Failures, f)
 	}
-	v.Failures = append(v.Failures, failureView{
-		For:       named(e.origin(ref), ref),
-		Traffic:   exim.Text(traffic),
-		Condition: condition,
-		Message:   "451 4.3.2 " + exim.Quote("not available at the moment, please try again later ("+ref+")"),
-		Log:       "exipol: " + exim.Text(ref) + " on_failure",
-	})
+}
+
+// lasting is the client addresses that are exempt whatever the helper knows: those
+// of the lists, as far as their entries have no end. "" for none.
+func (e *emitter) lasting(refs []plan.Ref) exim.Text {
+	cidrs := append([]string(nil), e.plan.Forwarders...)
+	for _, ref := range refs {
+		for _, l := range e.plan.Lists {
+			if l.Name != ref.List || ref.Field != "" && ref.Field != "client" {
+				continue
+			}
+			for _, entry := range l.Entries {
+				if entry.Field == "client" && entry.Until == "" {
+					cidrs = append(cidrs, entry.Pattern)
+				}
+			}
+		}
+	}
+	if cidrs == nil {
+		return ""
+	}
+	return exim.Addresses(cidrs)
 }

@@ -1,30 +1,54 @@
 package emit
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"exipol/generator/exim"
 	"exipol/generator/plan"
 )
 
-// rates is what Exim itself counts at one half of a stage; nil for nothing.
+// rates is what Exim itself counts at one half of a stage; nil for nothing. The
+// first statement that refuses ends the ACL, so those of the strongest verdict come
+// first, whichever limit they are of; what lets the mail pass comes last.
 func (e *emitter) rates(s plan.Stage, half string, asks []plan.Ask) *ratesView {
-	v := &ratesView{Stage: exim.Text(s.Name), Half: exim.Text(half)}
+	type ranked struct {
+		rank int
+		rate rateView
+	}
+	var all []ranked
 	for _, ask := range asks {
 		for _, ref := range ask.Exim {
 			l := e.limits[ref]
+			if len(l.Only) > 0 && len(e.clients(l.Only)) == 0 {
+				continue // for nobody
+			}
 			for _, t := range l.Tiers {
 				for _, r := range t.Over {
-					v.Rates = append(v.Rates, e.rate(l, t, r, ask))
+					all = append(all, ranked{rank(l, t), e.rate(l, t, r, ask)})
 				}
 			}
 		}
 	}
-	if v.Rates == nil {
+	if all == nil {
 		return nil
 	}
+	slices.SortStableFunc(all, func(a, b ranked) int { return cmp.Compare(a.rank, b.rank) })
+	v := &ratesView{Stage: exim.Text(s.Name), Half: exim.Text(half)}
+	for _, r := range all {
+		v.Rates = append(v.Rates, r.rate)
+	}
 	return v
+}
+
+// rank is a tier's place among the statements of a half.
+func rank(l *plan.Limit, t plan.Tier) int {
+	if l.Mode == plan.Observe || t.Verdict == plan.Freeze || t.Verdict == plan.Accept {
+		return len(plan.VerdictOrder) // these do not end the ACL
+	}
+	return slices.Index(plan.VerdictOrder, t.Verdict)
 }
 
 // rate is one ratelimit statement. Its key names the policy and the tier, because
@@ -36,8 +60,8 @@ func (e *emitter) rate(l *plan.Limit, t plan.Tier, r plan.Rate, ask plan.Ask) ra
 	v := rateView{
 		For:     named(t.Origin, name),
 		Traffic: exim.Text(ask.Traffic),
-		Except:  e.clients(l.Except),
-		Only:    e.clients(l.Only),
+		Except:  addresses(e.exempt(l)),
+		Only:    addresses(e.clients(l.Only)),
 		Rate:    exim.Text(fmt.Sprintf("%d / %s", r.Count, r.Per)),
 		Key:     exim.Text("exipol-"+l.Mode+"-"+strings.ReplaceAll(l.Ref(), ".", "-")+"-"+t.Name) + "-${sha256:" + keyText(l.Key) + "}",
 		Log:     "exipol: " + exim.Text(name),
@@ -49,7 +73,7 @@ func (e *emitter) rate(l *plan.Limit, t plan.Tier, r plan.Rate, ask plan.Ask) ra
 	v.Options = per(ask.Event) + " / " + update(refuses && !l.Attempts)
 	if l.Mode == plan.Observe {
 		v.Verb = "warn  "
-		v.Log = "exipol: observe " + exim.Text(name) + ": would " + exim.Text(t.Verdict) + " [$sender_host_address]"
+		v.Log = "exipol: observe " + exim.Text(name) + ": would " + would(t) + " [$sender_host_address]"
 		return v
 	}
 	v.Headers = headerLines(t.AddHeader)
@@ -67,6 +91,17 @@ func (e *emitter) rate(l *plan.Limit, t plan.Tier, r plan.Rate, ask plan.Ask) ra
 		v.Log += " [$sender_host_address]"
 	}
 	return v
+}
+
+// would puts into words what a tier of an observing limit would have done.
+func would(t plan.Tier) exim.Text {
+	switch {
+	case t.Verdict != plan.Accept:
+		return exim.Text(t.Verdict)
+	case t.Delay != nil:
+		return "delay"
+	}
+	return "add a header"
 }
 
 // per says what one event is to Exim.
@@ -150,8 +185,26 @@ func netIPv6(bits int) string {
 	return text
 }
 
-// clients is all the client addresses of the lists, for match_ip; "" for no list.
-func (e *emitter) clients(refs []plan.Ref) exim.Text {
+// exempt is whom a limit does not concern: its own exceptions and, of strangers,
+// the site's forwarders.
+func (e *emitter) exempt(l *plan.Limit) []string {
+	cidrs := e.clients(l.Except)
+	if l.Traffic == plan.Inbound {
+		cidrs = append(cidrs, e.plan.Forwarders...)
+	}
+	return cidrs
+}
+
+// addresses is a list for match_ip; "" for an empty one.
+func addresses(cidrs []string) exim.Text {
+	if cidrs == nil {
+		return ""
+	}
+	return exim.Addresses(cidrs)
+}
+
+// clients is all the client addresses of the lists; nil for no list.
+func (e *emitter) clients(refs []plan.Ref) []string {
 	var cidrs []string
 	for _, ref := range refs {
 		for _, l := range e.plan.Lists {
@@ -165,8 +218,5 @@ func (e *emitter) clients(refs []plan.Ref) exim.Text {
 			}
 		}
 	}
-	if cidrs == nil {
-		return ""
-	}
-	return exim.Addresses(cidrs)
+	return cidrs
 }

@@ -22,11 +22,13 @@ type stageView struct {
 	BeforeRates   *ratesView
 	AfterRates    *ratesView
 	KeepRecipient exim.Text // expands to the recipient, where a later stage asks with it
+	MostKept      int       // so many bytes of them
 }
 
 type halfView struct {
 	Stage, Half  exim.Text
 	Concerns     []concernView
+	Predata      bool // this half notes that it was run
 	Waives       bool
 	WaiveSeconds int
 	Question     exim.Text
@@ -48,6 +50,7 @@ type concernView struct {
 	Domains   exim.Text
 	Unknown   bool // only where routing says no
 	Event     exim.Text
+	Also      bool // besides an event that was found before
 }
 
 type headersView struct {
@@ -71,6 +74,8 @@ type failureView struct {
 	For       exim.Text
 	Traffic   exim.Text
 	Condition exim.Text
+	Reachable bool      // never for postmaster and abuse
+	Except    exim.Text // clients that are exempt
 	Message   exim.Text
 	Log       exim.Text
 }

@@ -182,21 +182,11 @@ func limit(set *policy.Set, l *policy.Limit) plan.Limit {
 	return out
 }
 
-// defaultMessages are the reply texts of tiers that give none.
-var defaultMessages = map[string]string{
-	plan.Defer: "too much at the moment, please try again later",
-	plan.Deny:  "refused by this site's policy",
-	plan.Drop:  "refused by this site's policy",
-}
-
 func tier(set *policy.Set, t *policy.Tier) plan.Tier {
 	out := plan.Tier{Name: t.Name, Over: rates(t.Over), Verdict: plan.Accept, Origin: origin(t.DeclRange)}
 	if t.Verdict.Set {
 		out.Verdict = t.Verdict.V
 		out.Message = t.Message.V
-		if out.Message == "" {
-			out.Message = defaultMessages[out.Verdict]
-		}
 	}
 	if d := t.Delay; d != nil {
 		out.Delay = &plan.Delay{Each: d.Each.V, Fixed: d.Fixed.V, Max: d.Max.V, Sleepers: int(d.Sleepers.V)}
@@ -270,15 +260,6 @@ func tables(p *plan.Plan) []plan.Table {
 	return plan.Tables(len(p.Greylists) > 0, counter, distinct)
 }
 
-// stageOf says where an event happens.
-var stageOf = map[string]struct{ stage, half string }{
-	plan.Connection:       {plan.Connect, plan.Before},
-	plan.HeloEvent:        {plan.Helo, plan.Before},
-	plan.UnknownRecipient: {plan.Rcpt, plan.Before},
-	plan.Recipient:        {plan.Rcpt, plan.After},
-	plan.Message:          {plan.Data, plan.After},
-}
-
 // stages collects whom each event concerns, at its half of its stage.
 func stages(site policy.Site, p *plan.Plan) []plan.Stage {
 	type where struct{ stage, half, traffic, event string }
@@ -294,14 +275,16 @@ func stages(site policy.Site, p *plan.Plan) []plan.Stage {
 		for _, a := range []*plan.Ask{
 			ask(plan.Rcpt, plan.After, g.Traffic, plan.Recipient),
 			ask(plan.Predata, plan.After, g.Traffic, plan.NullSender),
+			// Exim has no predata stage for a message that comes by BDAT (RFC 3030).
+			ask(plan.Data, plan.After, g.Traffic, plan.NullSender),
 		} {
 			a.Policies = append(a.Policies, g.Ref())
 		}
 	}
 	for _, l := range p.Limits {
 		for _, e := range l.Events {
-			at := stageOf[e.Event]
-			a := ask(at.stage, at.half, l.Traffic, e.Event)
+			at := plan.Events[e.Event]
+			a := ask(at.Stage, at.Half, l.Traffic, e.Event)
 			if l.Engine == plan.EngineExim {
 				a.Exim = append(a.Exim, l.Ref())
 			} else {

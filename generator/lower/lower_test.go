@@ -284,9 +284,9 @@ func TestTier(t *testing.T) {
 		tier policy.Tier
 		want plan.Tier
 	}{
-		"defer":       {policy.Tier{Verdict: set(plan.Defer), Message: left("")}, plan.Tier{Verdict: plan.Defer, Message: "too much at the moment, please try again later"}},
+		"defer":       {policy.Tier{Verdict: set(plan.Defer), Message: left("too much at the moment, please try again later")}, plan.Tier{Verdict: plan.Defer, Message: "too much at the moment, please try again later"}},
 		"deny":        {policy.Tier{Verdict: set(plan.Deny), Message: set("no")}, plan.Tier{Verdict: plan.Deny, Message: "no"}},
-		"drop":        {policy.Tier{Verdict: set(plan.Drop)}, plan.Tier{Verdict: plan.Drop, Message: "refused by this site's policy"}},
+		"drop":        {policy.Tier{Verdict: set(plan.Drop), Message: left("go")}, plan.Tier{Verdict: plan.Drop, Message: "go"}},
 		"discard":     {policy.Tier{Verdict: set(plan.Discard)}, plan.Tier{Verdict: plan.Discard}},
 		"freeze":      {policy.Tier{Verdict: set(plan.Freeze)}, plan.Tier{Verdict: plan.Freeze}},
 		"no verdict":  {policy.Tier{Verdict: left("")}, plan.Tier{Verdict: plan.Accept}},

@@ -57,7 +57,8 @@ const (
 	Message          = "message"
 	UnknownRecipient = "unknown_recipient"
 	// NullSender is greylisting's own event, which no limit can name: a message with a
-	// null sender, at predata, some of whose recipients were accepted.
+	// null sender, some of whose recipients were accepted; at predata, or at data where
+	// Exim has no predata (BDAT).
 	NullSender = "null_sender"
 )
 

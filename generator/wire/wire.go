@@ -28,8 +28,9 @@ import (
 )
 
 // MaxQuestion is the longest question read, in bytes. Exim's longest command is 16
-// KiB (smtp_cmd_buffer_size); a question holds at most a sender and a recipient of
-// that size, in base64.
+// KiB (smtp_cmd_buffer_size), but addresses beyond about 300 bytes and HELO names
+// beyond that are the work of a vandal: a question with several such is refused, and
+// on_failure holds.
 const MaxQuestion = 64 << 10
 
 // AnswerRegex is the PCRE that a whole answer matches, written for the inside of an
@@ -44,8 +45,13 @@ const (
 	WaiveConnection = "connection" // for WaiveSeconds, while this connection lasts
 )
 
-// WaiveSeconds is how long a connection's waiver holds.
-const WaiveSeconds = 2
+// WaiveSeconds is how long a connection's waiver holds, at most: Exim's clock has
+// whole seconds. What is said at run time must be in force within two.
+const WaiveSeconds = 1
+
+// KeptRecipients is about how many bytes of a message's recipients, in base64, Exim
+// keeps for the questions at predata and data. What is beyond is not judged.
+const KeptRecipients = 4000
 
 // Failed is the verdict of an answer that could not be given: the store is away,
 // say. Exim then does what on_failure says.
@@ -63,7 +69,8 @@ type Question struct {
 	Client    netip.Addr // IPv4-mapped addresses are given as IPv4; zero for local traffic
 	Helo      string     // these four as SMTP brought them, byte for byte
 	Sender    string     // "" before MAIL, and for the null sender
-	Recipient string     // "" before RCPT; at predata and data the message's first accepted one
+	Recipient string     // "" before RCPT; at predata and data the first of the message's
+	Others    []string   // further recipients of the message, at predata and data
 	Auth      string     // "" where nobody authenticated
 }
 
@@ -93,9 +100,10 @@ const (
 // Expressions for the words of a question that depend on where it is asked. The
 // emitter chooses; package wire only knows how each is encoded.
 type Expressions struct {
-	Traffic   string // expands to the traffic
-	Events    string // expands to the events, separated by commas
-	Recipient string // expands to the recipient in base64; "" leaves it out
+	Traffic   string   // expands to the traffic
+	Events    string   // expands to the events, separated by commas
+	Recipient string   // "" before RCPT; at predata and data the first of the message's
+	Others    []string // further recipients of the message, at predata and data
 	Helo      bool
 	Sender    bool
 }
@@ -130,9 +138,13 @@ func (q Question) String() string {
 	if q.Client.IsValid() {
 		client = q.Client.String()
 	}
+	rcpt := enc([]byte(q.Recipient))
+	for _, other := range q.Others {
+		rcpt += "," + enc([]byte(other))
+	}
 	fmt.Fprintf(&b, "v=1 plan=%s at=%s.%s traffic=%s events=%s nonce=%s ip=%s helo=%s sender=%s rcpt=%s auth=%s\n",
 		q.Plan, q.Stage, q.Half, q.Traffic, strings.Join(q.Events, ","), q.Nonce, client,
-		enc([]byte(q.Helo)), enc([]byte(q.Sender)), enc([]byte(q.Recipient)), enc([]byte(q.Auth)))
+		enc([]byte(q.Helo)), enc([]byte(q.Sender)), rcpt, enc([]byte(q.Auth)))
 	return b.String()
 }
 
@@ -206,7 +218,14 @@ func ParseQuestion(line []byte) (Question, error) {
 		case "sender":
 			q.Sender, err = decode(value)
 		case "rcpt":
-			q.Recipient, err = decode(value)
+			first, others, more := strings.Cut(value, ",")
+			q.Recipient, err = decode(first)
+			for err == nil && more {
+				var other string
+				first, others, more = strings.Cut(others, ",")
+				other, err = decode(first)
+				q.Others = append(q.Others, other)
+			}
 		case "auth":
 			q.Auth, err = decode(value)
 		default:

@@ -187,20 +187,78 @@ type judgement struct {
 func (e *Engine) Decide(q wire.Question, now time.Time, st State, live Live) (Decision, error) {
 	var all []judgement
 	waive := perConnection
+	later := e.countsLater(&q)
 	for _, ref := range e.policies(q) {
 		j, err := e.judge(ref, &q, now, st, live)
 		if err != nil {
 			return Decision{}, fmt.Errorf("%s: %w", ref, err)
 		}
+		if later && e.limits[ref] != nil {
+			j.accepted = nil
+		}
 		waive = min(waive, j.waive)
 		all = append(all, j)
 	}
 	d := decide(all)
+	if slices.Contains(q.Events, plan.NullSender) {
+		held, err := e.countRecipients(&d, q, now, st, live)
+		if err != nil {
+			return Decision{}, err
+		}
+		waive = min(waive, held)
+	}
 	if q.Half == plan.After {
 		d.Answer.Waive = waiver(waive)
 	}
 	return d, nil
 }
+
+// countsLater says whether a recipient of a null sender's message is judged now, but
+// counted when the message itself has been let in: greylisting defers it after its
+// recipients, and a deferred message must not use up anybody's rate.
+func (e *Engine) countsLater(q *wire.Question) bool {
+	if q.Stage != plan.Rcpt || q.Half != plan.After || q.Sender != "" {
+		return false
+	}
+	for _, ref := range e.concerned[occasion{plan.Predata, plan.After, q.Traffic, plan.NullSender}] {
+		if g := e.greylists[ref]; g != nil && g.Mode != plan.Observe {
+			return true
+		}
+	}
+	return false
+}
+
+// countRecipients counts the recipients of a null sender's message that was let in,
+// for the limits that countsLater made wait, and says for how long they have nothing
+// to count.
+func (e *Engine) countRecipients(d *Decision, q wire.Question, now time.Time, st State, live Live) (scope, error) {
+	held := perConnection
+	recipients := append([]string{q.Recipient}, q.Others...)
+	q.Stage, q.Half, q.Events, q.Others = plan.Rcpt, plan.After, []string{plan.Recipient}, nil
+	if !e.countsLater(&q) {
+		return held, nil
+	}
+	live.Explain = false
+	for _, ref := range e.policies(q) {
+		if e.limits[ref] == nil {
+			continue
+		}
+		for _, q.Recipient = range recipients {
+			j, err := e.judge(ref, &q, now, st, live)
+			if err != nil {
+				return never, fmt.Errorf("%s: %w", ref, err)
+			}
+			held = min(held, j.waive)
+			if accepts(d.Answer.Verdict) && (!j.observe || accepts(j.verdict)) {
+				d.Writes = append(d.Writes, j.accepted...)
+			}
+		}
+	}
+	return held, nil
+}
+
+// accepts says whether mail with this verdict is let in.
+func accepts(verdict string) bool { return verdict == plan.Accept || verdict == plan.Freeze }
 
 // policies are those that the question's events concern, each once, in order.
 func (e *Engine) policies(q wire.Question) []string {
@@ -310,7 +368,7 @@ func decide(all []judgement) Decision {
 		}
 		a.Add = append(a.Add, j.add...)
 	}
-	accepted := a.Verdict == plan.Accept || a.Verdict == plan.Freeze
+	accepted := accepts(a.Verdict)
 	if !accepted {
 		// A header goes to the whole message, and the other recipients of a message
 		// should not carry what was said of one that was refused.
@@ -318,7 +376,7 @@ func decide(all []judgement) Decision {
 	}
 	for _, j := range all {
 		d.Writes = append(d.Writes, j.always...)
-		if accepted && (!j.observe || j.verdict == plan.Accept || j.verdict == plan.Freeze) {
+		if accepted && (!j.observe || accepts(j.verdict)) {
 			d.Writes = append(d.Writes, j.accepted...)
 		}
 	}

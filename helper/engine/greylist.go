@@ -1,11 +1,11 @@
 package engine
 
 import (
-	"strings"
 	"time"
 
 	"exipol/generator/plan"
 	"exipol/generator/wire"
+	"exipol/helper/normalize"
 )
 
 // trustRow names the rows of the clients that a greylist policy may trust.
@@ -17,16 +17,27 @@ func trusted(t *plan.Trust, row SeenRow, now time.Time) bool {
 }
 
 // slid is the new end of a sliding expiry, and whether it moved far enough to be
-// worth a write: a thirty-sixth of its length.
+// worth a write: a thirty-sixth of its length, either way (a clock that was ahead has
+// left ends that are too far off).
 func slid(expires int64, now time.Time, length plan.Duration) (int64, bool) {
 	end := now.UnixMilli() + length.Milliseconds()
-	return end, end-expires > length.Milliseconds()/Slots
+	lag := length.Milliseconds() / Slots
+	return end, end-expires > lag || expires-end > lag
 }
 
-// neverGreylisted are the local parts that must always be reachable: RFC 5321 4.5.1
-// and RFC 2142.
-func neverGreylisted(recipient string) bool {
-	local, domain := splitAddress(strings.ToLower(recipient))
+// neverGreylisted says whether all recipients are those that must always be
+// reachable: RFC 5321 4.5.1 and RFC 2142.
+func neverGreylisted(q *wire.Question) bool {
+	for _, other := range q.Others {
+		if !alwaysReachable(other) {
+			return false
+		}
+	}
+	return alwaysReachable(q.Recipient)
+}
+
+func alwaysReachable(recipient string) bool {
+	local, domain := splitAddress(normalize.Listed(recipient))
 	if local == "" {
 		local = domain // the bare "postmaster" of RFC 5321
 	}
@@ -35,7 +46,7 @@ func neverGreylisted(recipient string) bool {
 
 // judgeGrey is greylisting: first contact is deferred, a retry in time passes.
 func (e *Engine) judgeGrey(j *judgement, g *plan.Grey, q *wire.Question, now time.Time, st State) error {
-	if neverGreylisted(q.Recipient) {
+	if neverGreylisted(q) {
 		j.waive = perRecipient
 		j.say("", plan.Accept, "postmaster and abuse are never greylisted")
 		return nil
@@ -76,7 +87,7 @@ func (e *Engine) judgeTriplet(j *judgement, g *plan.Grey, q *wire.Question, now 
 	}
 	ms := now.UnixMilli()
 	switch age := ms - row.First; {
-	case !ok || ms >= row.Expires || row.Passed == 0 && age > g.Retry.Milliseconds():
+	case !ok || ms >= row.Expires || row.Passed == 0 && (age > g.Retry.Milliseconds() || age < 0): // age < 0: the clock was ahead
 		row = SeenRow{First: ms, Expires: ms + g.Retry.Milliseconds()}
 		j.always = append(j.always, PutSeen{table, k, row})
 		j.deferIt("first contact, may retry in %s and within %s", g.Delay, g.Retry)
@@ -96,7 +107,7 @@ func (e *Engine) judgeTriplet(j *judgement, g *plan.Grey, q *wire.Question, now 
 			j.always = append(j.always, PutSeen{table, k, row})
 		}
 	}
-	if t := g.Trust; t != nil && (client.Passes == 0 || ms-client.Counted >= t.Per.Milliseconds()) {
+	if t := g.Trust; t != nil && (client.Passes == 0 || ms < client.Counted || ms-client.Counted >= t.Per.Milliseconds()) {
 		if client.First == 0 {
 			client.First = ms
 		}

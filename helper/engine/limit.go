@@ -10,10 +10,6 @@ import (
 	"exipol/generator/wire"
 )
 
-// offences are counted whatever the verdict is; other events only where the mail
-// is accepted, or the policy counts attempts.
-var offences = []string{plan.Connection, plan.HeloEvent, plan.UnknownRecipient}
-
 // judgeLimit compares what was counted, with this event, to the tiers' rates.
 func (e *Engine) judgeLimit(j *judgement, l *plan.Limit, q *wire.Question, now time.Time, st State, live Live) error {
 	if len(l.Only) > 0 {
@@ -57,7 +53,7 @@ func weigh(l *plan.Limit, q *wire.Question) (weight int64, always bool) {
 	for _, w := range l.Events {
 		if slices.Contains(q.Events, w.Event) {
 			weight += w.Weight
-			always = always || slices.Contains(offences, w.Event)
+			always = always || plan.Events[w.Event].Offence
 		}
 	}
 	return weight, always
@@ -66,49 +62,85 @@ func weigh(l *plan.Limit, q *wire.Question) (weight int64, always bool) {
 // values is what is counted in each of the limit's windows, this event included;
 // the writes that will count it are left in j.
 func (e *Engine) values(j *judgement, l *plan.Limit, q *wire.Question, now time.Time, st State, k string, weight int64, always bool) (map[plan.Duration]int64, error) {
-	var writes []Write
-	counted := map[plan.Duration]int64{}
-	table := rows(l.Ref(), l.Mode)
+	sum := sums
 	if l.Distinct != nil {
-		member := part(*l.Distinct, q)
-		longest := l.Windows[len(l.Windows)-1].Std()
-		for _, w := range l.Windows {
-			// A member's time is only moved on after a thirty-sixth of the shortest window:
-			// look back that much further, so that nothing is forgotten early.
-			since := now.Add(-w.Std() - w.Std()/Slots).UnixMilli()
-			n, at, err := st.Distinct(table, k, member, since)
-			if err != nil {
-				return nil, err
-			}
-			if at < since {
-				n++
-			}
-			counted[w] = n
-			if writes == nil && now.UnixMilli()-at > (l.Windows[0].Std()/Slots).Milliseconds() {
-				writes = append(writes, PutDistinct{table, k, member, now.UnixMilli(), now.Add(longest + longest/Slots).UnixMilli()})
-			}
-		}
-	} else {
-		for _, w := range l.Windows {
-			length := SlotLength(w.Std())
-			n, err := st.Count(table, k, w.Std(), slot(now.Add(-w.Std()), length))
-			if err != nil {
-				return nil, err
-			}
-			counted[w] = n + weight
-			at := slot(now, length)
-			writes = append(writes, AddCount{
-				Policy: table, Key: k, Window: w.Std(), Slot: at, N: weight,
-				Expires: (at+1)*length.Milliseconds() + w.Milliseconds(),
-			})
-		}
+		sum = members
 	}
+	counted, writes, err := sum(l, q, now, st, k, weight)
 	if always {
 		j.always = append(j.always, writes...)
 	} else {
 		j.accepted = append(j.accepted, writes...)
 	}
-	return counted, nil
+	return counted, err
+}
+
+// sums counts events.
+func sums(l *plan.Limit, _ *wire.Question, now time.Time, st State, k string, weight int64) (map[plan.Duration]int64, []Write, error) {
+	var writes []Write
+	counted := map[plan.Duration]int64{}
+	table := rows(l.Ref(), l.Mode)
+	for _, w := range l.Windows {
+		length := SlotLength(w.Std())
+		at := slot(now, length)
+		// One slot into the future, for gateways whose clocks differ a little.
+		n, err := st.Count(table, k, w.Std(), slot(now.Add(-w.Std()), length), at+1)
+		if err != nil {
+			return nil, nil, err
+		}
+		counted[w] = n + weight
+		writes = append(writes, AddCount{
+			Policy: table, Key: k, Window: w.Std(), Slot: at, N: weight,
+			Expires: (at+1)*length.Milliseconds() + w.Milliseconds(),
+		})
+	}
+	return counted, writes, nil
+}
+
+// members counts distinct values. Beyond twice the highest rate (and a few) no
+// further ones are kept, so that nobody can make the count itself expensive.
+func members(l *plan.Limit, q *wire.Question, now time.Time, st State, k string, _ int64) (map[plan.Duration]int64, []Write, error) {
+	var writes []Write
+	counted := map[plan.Duration]int64{}
+	table, member := rows(l.Ref(), l.Mode), part(*l.Distinct, q)
+	longest := l.Windows[len(l.Windows)-1].Std()
+	most := 2*highest(l) + 16
+	for _, w := range l.Windows {
+		// A member's time is only moved on after a thirty-sixth of the shortest window:
+		// look back that much further, so that nothing is forgotten early.
+		since := now.Add(-w.Std() - w.Std()/Slots).UnixMilli()
+		until := now.Add(SlotLength(w.Std())).UnixMilli()
+		n, at, err := st.Distinct(table, k, member, since, until, most)
+		if err != nil {
+			return nil, nil, err
+		}
+		if at == 0 {
+			n++
+		}
+		counted[w] = n
+		if writes == nil && n <= most && now.UnixMilli()-at > (l.Windows[0].Std()/Slots).Milliseconds() {
+			writes = append(writes, PutDistinct{table, k, member, now.UnixMilli(), now.Add(longest + longest/Slots).UnixMilli()})
+		}
+	}
+	return counted, writes, nil
+}
+
+// highest is the largest count that any tier or override of a limit compares with.
+func highest(l *plan.Limit) int64 {
+	var out int64
+	for _, t := range l.Tiers {
+		for _, r := range t.Over {
+			out = max(out, r.Count)
+		}
+	}
+	for _, o := range l.Overrides {
+		for _, t := range o.Over {
+			for _, r := range t.Over {
+				out = max(out, r.Count)
+			}
+		}
+	}
+	return out
 }
 
 // slot is the part of time that a moment falls into.
@@ -140,7 +172,7 @@ func (e *Engine) judgeTiers(j *judgement, l *plan.Limit, q *wire.Question, now t
 		j.act(l, t, value, rate, live)
 	}
 	if !acted {
-		j.say("", plan.Accept, "counts %s", sums{l, counted})
+		j.say("", plan.Accept, "counts %s", tally{l, counted})
 	}
 	return nil
 }
@@ -203,13 +235,13 @@ func wait(d *plan.Delay, value int64) time.Duration {
 	return time.Duration(value) * d.Each.Std()
 }
 
-// sums is what was counted in each window, for reading.
-type sums struct {
+// tally is what was counted in each window, for reading.
+type tally struct {
 	limit   *plan.Limit
 	counted map[plan.Duration]int64
 }
 
-func (s sums) String() string {
+func (s tally) String() string {
 	var words []string
 	for _, w := range s.limit.Windows {
 		words = append(words, fmt.Sprintf("%d in %s", s.counted[w], w))

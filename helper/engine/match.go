@@ -104,13 +104,14 @@ func (s *set) add(field, pattern string, until time.Time) error {
 		later(s.exact, "", until)
 	default:
 		local, domain := splitAddress(strings.ToLower(pattern))
+		parent, below := strings.CutPrefix(domain, "*.")
 		switch {
 		case local != "" && local != "*":
-			later(s.exact, local+"@"+domain, until)
-		case strings.HasPrefix(domain, "*."):
-			later(s.subOf, domain[2:], until)
+			later(s.exact, local+"@"+normalize.Domain(domain), until)
+		case below:
+			later(s.subOf, normalize.Domain(parent), until)
 		default:
-			later(s.domains, domain, until)
+			later(s.domains, normalize.Domain(domain), until)
 		}
 	}
 	return nil
@@ -153,12 +154,11 @@ func (s *set) hasClient(a netip.Addr, now time.Time) bool {
 	return false
 }
 
-// hasAddress compares an address as it came (in lower case), and as keys have it:
-// without quotes that mean nothing, without +ext, with SRS and BATV undone. So an
-// entry for user@ also covers "user"@ and user+tag@, and cannot be dodged with them.
+// hasAddress compares an address as it came (in lower case), and without what does
+// not tell one sender from another. So an entry for user@ also covers "user"@ and
+// user+tag@, and cannot be dodged with them.
 func (s *set) hasAddress(address string, now time.Time) bool {
-	plain := normalize.Address(address)
-	return s.hasSpelling(strings.ToLower(address), now) || s.hasSpelling(plain, now)
+	return s.hasSpelling(strings.ToLower(address), now) || s.hasSpelling(normalize.Listed(address), now)
 }
 
 func (s *set) hasSpelling(address string, now time.Time) bool {
@@ -192,11 +192,25 @@ func (s *set) match(field string, q *wire.Question, now time.Time) bool {
 	case "sender":
 		return knowsSender(q.Stage) && s.hasAddress(q.Sender, now)
 	case "recipient":
-		return q.Recipient != "" && s.hasAddress(q.Recipient, now)
+		return s.hasRecipients(q, now)
 	case "auth":
 		return q.Auth != "" && holds(s.exact, q.Auth, now)
 	}
 	return false
+}
+
+// hasRecipients wants all recipients of the message: an exempt one must not take the
+// others with it.
+func (s *set) hasRecipients(q *wire.Question, now time.Time) bool {
+	if q.Recipient == "" || !s.hasAddress(q.Recipient, now) {
+		return false
+	}
+	for _, other := range q.Others {
+		if !s.hasAddress(other, now) {
+			return false
+		}
+	}
+	return true
 }
 
 // knowsSender tells a null sender from one that was not given yet.

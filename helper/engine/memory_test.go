@@ -36,25 +36,28 @@ func (m *memory) Seen(policy, key string) (engine.SeenRow, bool, error) {
 	return row, ok, m.fail
 }
 
-func (m *memory) Count(policy, key string, window time.Duration, slot int64) (n int64, err error) {
+func (m *memory) Count(policy, key string, window time.Duration, from, to int64) (n int64, err error) {
 	m.reads = append(m.reads, "count "+policy)
 	for at, v := range m.counter[counterKey{policy, key, window}] {
-		if at >= slot {
+		if from <= at && at <= to {
 			n += v
 		}
 	}
 	return n, m.fail
 }
 
-func (m *memory) Distinct(policy, key, member string, since int64) (n, at int64, err error) {
+func (m *memory) Distinct(policy, key, member string, since, until, most int64) (n, at int64, err error) {
 	m.reads = append(m.reads, "distinct "+policy)
 	members := m.member[[2]string{policy, key}]
 	for _, v := range members {
-		if v >= since {
+		if since <= v && v <= until {
 			n++
 		}
 	}
-	return n, members[member], m.fail
+	if v := members[member]; since <= v && v <= until {
+		at = v
+	}
+	return min(n, most), at, m.fail
 }
 
 func (m *memory) apply(t *testing.T, now time.Time, writes []engine.Write) {

@@ -169,7 +169,7 @@ func TestOrderDoesNotMatter(t *testing.T) {
 	for _, a := range want {
 		kinds[a] = true
 	}
-	if len(kinds) < 20 {
+	if len(kinds) < 15 {
 		t.Errorf("a weak test: only %d different answers", len(kinds))
 	}
 	for seed := range uint64(3) {

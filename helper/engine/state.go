@@ -56,11 +56,13 @@ type Runtime struct {
 type State interface {
 	// Seen finds the record of a key; ok is false where there is none.
 	Seen(policy, key string) (row SeenRow, ok bool, err error)
-	// Count sums a counter's slots from slot on (inclusive).
-	Count(policy, key string, window time.Duration, slot int64) (int64, error)
-	// Distinct counts the members seen at or after since (Unix ms); at is when the
-	// given member was last seen, zero for never.
-	Distinct(policy, key, member string, since int64) (n int64, at int64, err error)
+	// Count sums a counter's slots from one to another, both included. What a clock that
+	// was ahead has left in later slots is not counted.
+	Count(policy, key string, window time.Duration, from, to int64) (int64, error)
+	// Distinct counts the members seen at or after since and not after until (Unix ms),
+	// up to most of them; at is when the given member was last seen within that time,
+	// zero for never.
+	Distinct(policy, key, member string, since, until, most int64) (n int64, at int64, err error)
 }
 
 // Write is one change to the store that a decision asks for.

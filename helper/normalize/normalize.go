@@ -33,15 +33,48 @@ const passes = 32
 //
 // Nobody checks the hash of an SRS address here: a sender can claim any original, so
 // a key with a sender in it should also hold the client.
-func Address(s string) string {
+func Address(s string) string { return settle(s, addressOnce) }
+
+// Listed is the form in which an address is compared with lists: as Address, but the
+// domain stays the one that the mail was sent under. Anybody can write any original
+// into an SRS address, and no SPF check would object.
+func Listed(s string) string { return settle(s, listedOnce) }
+
+// settle applies a rewriting until nothing changes any more.
+func settle(s string, once func(string) string) string {
 	for range passes {
-		next := addressOnce(s)
+		next := once(s)
 		if next == s {
 			break
 		}
 		s = next
 	}
 	return s
+}
+
+func listedOnce(s string) string {
+	local, domain, at := splitAddress(s)
+	local = fold(unquote(local))
+	for l, ok := unBATV(local); ok; l, ok = unBATV(local) {
+		local = l
+	}
+	local = unextend(local)
+	if !at {
+		return local
+	}
+	return local + "@" + Domain(domain)
+}
+
+// unextend removes a "+extension", unless it is all of the local part.
+func unextend(local string) string {
+	if i := strings.IndexByte(local, '+'); i > 0 {
+		return local[:i]
+	} else if i == 0 {
+		if j := strings.IndexByte(local[1:], '+'); j > 0 {
+			return local[:j+1]
+		}
+	}
+	return local
 }
 
 func addressOnce(s string) string {
@@ -57,14 +90,7 @@ func addressOnce(s string) string {
 			break
 		}
 	}
-	if i := strings.IndexByte(local, '+'); i > 0 {
-		local = local[:i]
-	} else if i == 0 {
-		if j := strings.IndexByte(local[1:], '+'); j > 0 {
-			local = local[:j+1]
-		}
-	}
-	local = unVERP(local)
+	local = unVERP(unextend(local))
 	if !at {
 		return local
 	}

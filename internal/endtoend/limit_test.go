@@ -98,7 +98,8 @@ func TestTarpitTrusted(t *testing.T) {
 		want(t, "pass", rcpt(s, "192.0.2.1", sender, "alice@local.test"), 250)
 		s.Clock.Advance(time.Hour)
 	}
-	seconds(t, "trusted", guess(t, s, "192.0.2.1", 8), 0, 0, 0, 0, 0, 0, 0, 0)
+	seconds(t, "trusted", guess(t, s, "192.0.2.1", 7), 0, 0, 0, 0, 0, 0, 0)
+	seconds(t, "not trusted", guess(t, s, "192.0.3.1", 6), 0, 0, 0, 0, 0, 3)
 }
 
 // TestTarpitSleepers: with as many asleep as are allowed, the next is not delayed.
