@@ -4,18 +4,24 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"exipol/generator/wire"
 	"exipol/helper/engine"
 	"exipol/helper/server"
+	"exipol/helper/store"
 )
 
 // errWrites ends a look at the store that turns out to have something to write.
 var errWrites = errors.New("there is something to write")
 
-// errLate is what is logged where the store takes too long.
-var errLate = errors.New("no answer in time")
+// Why there was no answer in time: the store did nothing meanwhile, or it did for
+// others what it could.
+var (
+	errLate    = errors.New("no answer in time: the store does not move")
+	errOverrun = errors.New("no answer in time: too many questions wait for the store")
+)
 
 // failedAnswer is the answer where there is none.
 var failedAnswer = wire.Answer{Verdict: wire.Failed}.String()
@@ -74,7 +80,7 @@ func (h *Helper) question(line []byte) ([]byte, server.Later) {
 			h.o.Observer.UnknownPlan()
 		}
 	}
-	if h.trouble.bad.Load() {
+	if h.trouble.unreadable() {
 		// Accepting connections must not wait for a store that is in trouble.
 		return nil, func(ctx context.Context) []byte { return h.wary(ctx, a) }
 	}
@@ -105,7 +111,7 @@ func (h *Helper) look(ctx context.Context, a *asked) (wire.Answer, error) {
 	return d.Answer, err
 }
 
-// wary answers while the store is in trouble: what need not be written may work.
+// wary answers while the store cannot be read: a look may work nevertheless.
 func (h *Helper) wary(ctx context.Context, a *asked) []byte {
 	short, cancel := context.WithDeadline(ctx, a.start.Add(a.by.budget))
 	defer cancel()
@@ -136,8 +142,13 @@ func (h *Helper) resolve(a *asked, mine *repeat) {
 	defer cancel()
 	d, err := h.write(ctx, a)
 	if err != nil {
-		h.failed(ctx, writing, err)
-		h.repeats.forget(mine, failedAnswer)
+		h.failed(writing, err)
+		if errors.Is(err, store.ErrUnknown) {
+			// It may have been counted: whoever asks again must not count once more.
+			h.repeats.finish(mine, failedAnswer)
+		} else {
+			h.repeats.forget(mine, failedAnswer)
+		}
 		return
 	}
 	if len(d.Writes) > 0 {
@@ -148,22 +159,25 @@ func (h *Helper) resolve(a *asked, mine *repeat) {
 
 // write decides in the store's writer and comes back when the decision is on disk.
 // A delay is reserved while the decision is made, so that no two decisions of one
-// batch take the same sleeper's place; deciding once more gives it back first.
+// batch take the same sleeper's place; deciding once more gives it back first. Where
+// the update's outcome is unknown, the writer may still be deciding when this returns.
 func (h *Helper) write(ctx context.Context, a *asked) (engine.Decision, error) {
-	var d engine.Decision
+	var made atomic.Pointer[engine.Decision]
 	place := h.sleepers.place()
-	err := h.o.Store.Update(ctx, func(st engine.State) (w []engine.Write, err error) {
+	err := h.o.Store.Update(ctx, func(st engine.State) ([]engine.Write, error) {
 		place.leave()
-		d, err = a.by.Decide(a.Question, a.now, st, engine.Live{Runtime: h.runtime.Load(), Sleeping: h.sleeping(a.now)})
+		d, err := a.by.Decide(a.Question, a.now, st, engine.Live{Runtime: h.runtime.Load(), Sleeping: h.sleeping(a.now)})
 		if err == nil && d.Sleep != nil {
 			place.take(d.Sleep.Tier, a.now.Add(d.Sleep.For))
 		}
+		made.Store(&d)
 		return d.Writes, err
 	})
 	if err != nil {
-		place.leave()
+		place.giveUp()
+		return engine.Decision{}, err
 	}
-	return d, err
+	return *made.Load(), nil
 }
 
 // again answers a question that was asked before.
@@ -187,7 +201,7 @@ func (h *Helper) await(ctx context.Context, a *asked, r *repeat) []byte {
 	case <-r.done:
 		text = r.answer
 	case <-ctx.Done():
-		h.failed(ctx, writing, errLate)
+		h.failed(writing, h.trouble.late(a.start))
 	}
 	answer, _ := wire.ParseAnswer(text)
 	h.observe(a, answer.Verdict)

@@ -9,7 +9,6 @@ package helper
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -43,7 +42,7 @@ type Glancer interface {
 // path and must not wait.
 type Observer interface {
 	Answered(stage, half, verdict string, took time.Duration)
-	Failed(why string)
+	Failed(why string) // reading, writing, late, busy, decision or malformed
 	UnknownPlan()
 }
 
@@ -97,9 +96,14 @@ func New(ctx context.Context, p *plan.Plan, o Options) (*Helper, error) {
 	h.trouble.log = o.Log
 	h.plans.Store(&plans{})
 	for _, old := range remembered(o.Plans, o.Log) {
+		// The store may be a new one, without the tables that only the old plan needs.
+		if err := h.prepare(ctx, old.Plan()); err != nil {
+			o.Log.Warn("an earlier plan is left out", "error", err)
+			continue
+		}
 		h.plans.Store(h.plans.Load().with(old))
 	}
-	if err := h.Take(ctx, p); err != nil {
+	if err := h.take(ctx, p); err != nil {
 		return nil, err
 	}
 	h.refresh(ctx)
@@ -113,20 +117,34 @@ func (h *Helper) Plan() *plan.Plan { return h.plans.Load().newest().Plan() }
 func (h *Helper) Take(ctx context.Context, p *plan.Plan) error {
 	h.reload.Lock()
 	defer h.reload.Unlock()
-	now := h.plans.Load()
-	if len(now.all) > 0 && now.newest().Plan().Store != p.Store {
+	if h.plans.Load().newest().Plan().Store != p.Store {
 		return fmt.Errorf("plan %s: its store (%s %s) is not the one in use: restart exipold to change it", p.ID, p.Store.Kind, p.Store.Path)
 	}
+	return h.take(ctx, p)
+}
+
+// prepare brings the store to what a plan needs.
+func (h *Helper) prepare(ctx context.Context, p *plan.Plan) error {
+	if h.o.Prepare == nil {
+		return nil
+	}
+	if err := h.o.Prepare(ctx, p); err != nil {
+		return fmt.Errorf("plan %s: %w", p.ID, err)
+	}
+	return nil
+}
+
+// take is Take without a look at which store the plan names: at the start it is the
+// one that was opened, whatever the remembered plans say.
+func (h *Helper) take(ctx context.Context, p *plan.Plan) error {
 	a, err := newAnswerer(p)
 	if err != nil {
 		return fmt.Errorf("plan %s: %w", p.ID, err)
 	}
-	if h.o.Prepare != nil {
-		if err := h.o.Prepare(ctx, p); err != nil {
-			return fmt.Errorf("plan %s: %w", p.ID, err)
-		}
+	if err := h.prepare(ctx, p); err != nil {
+		return err
 	}
-	h.plans.Store(now.with(a))
+	h.plans.Store(h.plans.Load().with(a))
 	if err := h.plans.Load().remember(h.o.Plans); err != nil {
 		// The plan is good and in use; only a restart would not know the older ones.
 		h.o.Log.Warn("cannot remember the plans", "error", err)
@@ -180,7 +198,7 @@ func (h *Helper) refresh(ctx context.Context) {
 	defer cancel()
 	r, err := h.o.Store.Runtime(ctx, h.o.Clock().UnixMilli())
 	if err != nil {
-		h.failed(ctx, reading, err)
+		h.failed(reading, err)
 		return
 	}
 	r.Prepare()
@@ -194,7 +212,7 @@ func (h *Helper) cleanup(ctx context.Context) {
 	defer cancel()
 	n, err := Cleanup(ctx, h.o.Store, h.o.Clock())
 	if err != nil {
-		h.failed(ctx, writing, err)
+		h.failed(writing, err)
 		return
 	}
 	if n > 0 {
@@ -224,14 +242,4 @@ func Cleanup(ctx context.Context, s Store, now time.Time) (removed int, err erro
 			return removed, ctx.Err()
 		}
 	}
-}
-
-// failed notes that the store could not do something.
-func (h *Helper) failed(ctx context.Context, what side, err error) {
-	if errors.Is(err, context.Canceled) {
-		return // we are closing
-	}
-	h.counters.failures.Add(1)
-	h.observeFailure(string(what))
-	h.trouble.begins(what, err)
 }

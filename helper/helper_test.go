@@ -17,6 +17,7 @@ import (
 	"exipol/generator/plan"
 	"exipol/generator/wire"
 	"exipol/helper/engine"
+	"exipol/helper/store"
 	"exipol/helper/store/sqlite"
 	"exipol/helper/testplan"
 )
@@ -56,6 +57,7 @@ type faulty struct {
 	reads, writes atomic.Pointer[error]
 	gate          atomic.Pointer[chan struct{}] // updates wait for it
 	updates       atomic.Int64
+	lost          atomic.Pointer[sync.WaitGroup] // the outcome of updates is never told
 }
 
 func (f *faulty) View(ctx context.Context, g func(engine.State) error) error {
@@ -83,6 +85,10 @@ func (f *faulty) Update(ctx context.Context, g func(engine.State) ([]engine.Writ
 	}
 	if err := f.writes.Load(); err != nil {
 		return *err
+	}
+	if lost := f.lost.Load(); lost != nil {
+		lost.Go(func() { _ = f.Store.Update(context.Background(), g) })
+		return store.ErrUnknown
 	}
 	return f.Store.Update(ctx, g)
 }

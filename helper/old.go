@@ -2,6 +2,7 @@ package helper
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"exipol/helper/engine"
@@ -19,7 +20,7 @@ func (h *Helper) oldVerb(line []byte) ([]byte, server.Later) {
 		return []byte(ask.Failed), nil
 	}
 	now, start := h.o.Clock(), time.Now()
-	if !h.trouble.bad.Load() {
+	if !h.trouble.unreadable() {
 		if text, err := h.lookOld(context.Background(), ask, now); err == nil {
 			return []byte(text), nil
 		}
@@ -29,7 +30,10 @@ func (h *Helper) oldVerb(line []byte) ([]byte, server.Later) {
 		defer cancel()
 		text, err := h.writeOld(ctx, ask, now)
 		if err != nil {
-			h.failed(ctx, writing, err)
+			if ctx.Err() != nil {
+				err = h.trouble.late(start)
+			}
+			h.failed(writing, err)
 			return []byte(ask.Failed)
 		}
 		return []byte(text)
@@ -51,19 +55,25 @@ func (h *Helper) lookOld(ctx context.Context, ask oldverbs.Ask, now time.Time) (
 	return text, err
 }
 
-func (h *Helper) writeOld(ctx context.Context, ask oldverbs.Ask, now time.Time) (text string, err error) {
+// writeOld answers with the store's writer, which may still be deciding where the
+// outcome is unknown.
+func (h *Helper) writeOld(ctx context.Context, ask oldverbs.Ask, now time.Time) (string, error) {
 	if !ask.Update {
 		return h.lookOld(ctx, ask, now)
 	}
-	err = h.o.Store.Update(ctx, func(st engine.State) ([]engine.Write, error) {
+	var answer atomic.Pointer[string]
+	err := h.o.Store.Update(ctx, func(st engine.State) ([]engine.Write, error) {
 		d, err := ask.Engine.Decide(ask.Question, now, st, engine.Live{Runtime: h.runtime.Load()})
-		if err == nil {
-			text, err = ask.Answer(d, now, st)
+		if err != nil {
+			return nil, err
 		}
+		text, err := ask.Answer(d, now, st)
+		answer.Store(&text)
 		return d.Writes, err
 	})
-	if err == nil {
-		h.trouble.ends(writing)
+	if err != nil {
+		return "", err
 	}
-	return text, err
+	h.trouble.ends(writing)
+	return *answer.Load(), nil
 }

@@ -84,7 +84,10 @@ func (s *plans) ids() []string {
 // ReadPlan reads a plan file.
 func ReadPlan(file string) (*plan.Plan, error) {
 	b, err := os.ReadFile(file)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("plan: %w: exipol build writes it", err)
+	case err != nil:
 		return nil, fmt.Errorf("plan: %w", err)
 	}
 	p, err := plan.Decode(bytes.NewReader(b))

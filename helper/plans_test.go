@@ -2,6 +2,8 @@ package helper
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"exipol/generator/plan"
+	"exipol/helper/store/sqlite"
 	"exipol/helper/testplan"
 )
 
@@ -133,6 +136,64 @@ func TestBadPlan(t *testing.T) {
 	b.restart()
 	if !strings.Contains(b.log.String(), "an earlier plan is left out") {
 		t.Error("nothing said of the damaged file")
+	}
+}
+
+// After a restart on another store the earlier plans still answer: it gets the tables
+// that only they need.
+func TestOtherStoreAfterRestart(t *testing.T) {
+	b := newBench(t)
+	old := b.p
+	next := testplan.New(b.dir)
+	next.Store.Path = filepath.Join(b.dir, "other.db")
+	next.Greylists, next.Stages = nil, next.Stages[:1]
+	next.Limits[1].Except = nil
+	next.Tables = plan.Tables(false, true, false)
+	if err := next.Seal(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Take(t.Context(), next); err == nil || !strings.Contains(err.Error(), "restart exipold") {
+		t.Errorf("another store while running: %v", err)
+	}
+	s, err := sqlite.Open(t.Context(), next.Store.Path, sqlite.Options{Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	b.store = &faulty{Store: s}
+	b.p = next
+	o := b.options()
+	o.Prepare = func(ctx context.Context, p *plan.Plan) error {
+		_, err := s.Migrate(ctx, p.Tables)
+		return err
+	}
+	if b.Helper, err = New(t.Context(), next, o); err != nil {
+		t.Fatal(err)
+	}
+	q := b.question(plan.Rcpt, plan.After, plan.Recipient)
+	q.Plan = old.ID
+	b.want(b.ask(q), plan.Defer)
+	if s := b.Status(); s.Trouble != "" || len(s.Plans) != 2 {
+		t.Errorf("plans %v, trouble %q", s.Plans, s.Trouble)
+	}
+	// One that the store cannot be made to fit is left out.
+	o.Prepare = func(_ context.Context, p *plan.Plan) error {
+		if p.ID == old.ID {
+			return errors.New("it does not fit")
+		}
+		return nil
+	}
+	if b.Helper, err = New(t.Context(), next, o); err != nil {
+		t.Fatal(err)
+	}
+	if s := b.Status(); len(s.Plans) != 1 || !strings.Contains(b.log.String(), "it does not fit") {
+		t.Errorf("plans %v\n%s", s.Plans, b.log)
+	}
+}
+
+func TestNoPlanFile(t *testing.T) {
+	if _, err := ReadPlan(filepath.Join(t.TempDir(), "plan.json")); err == nil || !strings.Contains(err.Error(), "exipol build writes it") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -19,6 +19,7 @@ type place struct {
 	s     *sleepers
 	tier  string // "" while not taken
 	until time.Time
+	ended bool // nobody will come to sleep here
 }
 
 func (s *sleepers) place() *place { return &place{s: s} }
@@ -27,6 +28,9 @@ func (s *sleepers) place() *place { return &place{s: s} }
 func (p *place) take(tier string, until time.Time) {
 	p.s.mu.Lock()
 	defer p.s.mu.Unlock()
+	if p.ended {
+		return
+	}
 	if p.s.tiers == nil {
 		p.s.tiers = map[string][]*place{}
 	}
@@ -36,11 +40,24 @@ func (p *place) take(tier string, until time.Time) {
 
 // leave gives the place back, if it was taken.
 func (p *place) leave() {
+	p.s.mu.Lock()
+	defer p.s.mu.Unlock()
+	p.free()
+}
+
+// giveUp leaves for good: a decision that is still being made cannot take it again.
+func (p *place) giveUp() {
+	p.s.mu.Lock()
+	defer p.s.mu.Unlock()
+	p.free()
+	p.ended = true
+}
+
+// free is for those who hold mu.
+func (p *place) free() {
 	if p.tier == "" {
 		return
 	}
-	p.s.mu.Lock()
-	defer p.s.mu.Unlock()
 	p.s.tiers[p.tier] = slices.DeleteFunc(p.s.tiers[p.tier], func(other *place) bool { return other == p })
 	p.tier = ""
 }

@@ -52,7 +52,7 @@ type Status struct {
 	Repeated      int64            `json:"repeated"`
 	Malformed     int64            `json:"malformed"`
 	UnknownPlan   int64            `json:"unknown_plan"` // questions by a plan that is not held
-	Failures      int64            `json:"failures"`     // of the store
+	Failures      int64            `json:"failures"`     // of the store, and where it was not asked in time
 	RefusedPlans  int64            `json:"refused_plans"`
 	Trouble       string           `json:"trouble,omitempty"` // the store's last error, while it fails
 	Sleepers      map[string]int   `json:"sleepers"`

@@ -1,60 +1,128 @@
 package helper
 
 import (
+	"context"
+	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"exipol/helper/store"
 )
 
-// side is what a store fails at.
-type side string
+// side is what a store fails at. One that can be read may still be one that cannot be
+// written to.
+type side int
 
 const (
-	reading side = "reading"
-	writing side = "writing"
+	reading side = iota
+	writing
+	sides
 )
 
-// trouble logs a failing store once, and once when it is well again. A store that
-// can be read may still be one that cannot be written.
+func (s side) String() string { return [sides]string{"reading", "writing"}[s] }
+
+// failed notes that there was no answer to be had, and whose fault that was.
+func (h *Helper) failed(what side, err error) {
+	switch {
+	case errors.Is(err, context.Canceled) || errors.Is(err, store.ErrClosed):
+		return // we are closing
+	case errors.Is(err, errOverrun):
+		h.complain("late", err)
+	case errors.Is(err, store.ErrBusy):
+		h.complain("busy", err)
+	case !store.AtFault(err):
+		h.complain("decision", err)
+	default:
+		h.counters.failures.Add(1)
+		h.observeFailure(what.String())
+		h.trouble.begins(what, err)
+	}
+}
+
+// complainEvery is how often a failure of one kind is logged that is not the store's.
+const complainEvery = time.Minute
+
+// complain notes a failure that is not the store's own. It says nothing of the next
+// question, and under a flood there are many: the log gets one a minute.
+func (h *Helper) complain(why string, err error) {
+	h.counters.failures.Add(1)
+	h.observeFailure(why)
+	if h.trouble.may(why, time.Now()) {
+		h.o.Log.Error("a question was answered with failed", "why", why, "error", err)
+	}
+}
+
+// trouble logs a failing store once for each side, and once when that is well again.
 type trouble struct {
 	log  *slog.Logger
-	bad  atomic.Bool // read on the hot path
+	bad  [sides]atomic.Bool // looked at on the hot path
 	mu   sync.Mutex
-	at   side
-	last string
+	last [sides]string
+	said map[string]time.Time // when complaints of a kind were logged
+
+	wrote atomic.Pointer[time.Time] // when the store wrote last
 }
+
+// unreadable says whether reading is in trouble.
+func (t *trouble) unreadable() bool { return t.bad[reading].Load() }
 
 func (t *trouble) begins(at side, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.last = err.Error()
-	if !t.bad.Swap(true) || at == writing {
-		if t.at != at {
-			t.log.Error("the store fails: what cannot be decided is answered with failed until it is well", "at", at, "error", err)
-		}
-		t.at = at
+	t.last[at] = err.Error()
+	if !t.bad[at].Swap(true) {
+		t.log.Error("the store fails: what cannot be decided is answered with failed until it is well", "at", at, "error", err)
 	}
 }
 
-// ends notes that the store did what it failed at.
+// late says why a question that was asked at start has no answer yet.
+func (t *trouble) late(start time.Time) error {
+	if wrote := t.wrote.Load(); wrote != nil && wrote.After(start) {
+		return errOverrun
+	}
+	return errLate
+}
+
+// ends notes that the store did what it may have failed at.
 func (t *trouble) ends(at side) {
-	if !t.bad.Load() {
+	if at == writing {
+		now := time.Now()
+		t.wrote.Store(&now)
+	}
+	if !t.bad[at].Load() {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.at == writing && at == reading {
-		return
-	}
-	if t.bad.Swap(false) {
-		t.log.Info("the store is well again")
-		t.at, t.last = "", ""
+	if t.bad[at].Swap(false) {
+		t.log.Info("the store is well again", "at", at)
+		t.last[at] = ""
 	}
 }
 
-// text is the last error while there is trouble.
+// may says whether a complaint is to be logged.
+func (t *trouble) may(why string, now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if at, ok := t.said[why]; ok && now.Sub(at) < complainEvery {
+		return false
+	}
+	if t.said == nil {
+		t.said = map[string]time.Time{}
+	}
+	t.said[why] = now
+	return true
+}
+
+// text is the last errors while there is trouble.
 func (t *trouble) text() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.last
+	if t.last[reading] == t.last[writing] {
+		return t.last[reading]
+	}
+	return strings.Trim(t.last[writing]+"; "+t.last[reading], "; ")
 }

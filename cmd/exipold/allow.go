@@ -21,7 +21,8 @@ func allowCommand() *cobra.Command {
 		Use:   "allow",
 		Short: "exempt somebody from policies, at run time",
 		Long: `Keeps a list of clients, senders, recipients and authenticated ids that are exempt
-from one policy or from all of them. An entry is in force within two seconds, on
+from one policy or from all of them that exipold judges (those with engine = "exim"
+Exim counts itself). An entry is in force within two seconds, on
 every gateway that shares the store, and needs no reload of anything. For entries
 that are to stay, write a list into the policies.`,
 	}
@@ -57,7 +58,7 @@ func allowAddCommand() *cobra.Command {
 			}
 			return withStore(cmd, file, func(ctx context.Context, p *plan.Plan, s *sqlite.Store) error {
 				if policy != "" {
-					if err := knownPolicy(p, policy); err != nil {
+					if err := helperPolicy(p, policy); err != nil {
 						return err
 					}
 				}
@@ -103,7 +104,7 @@ func allowListCommand() *cobra.Command {
 				}
 				w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 				for _, a := range allowances(r) {
-					fmt.Fprintf(w, "%d\t%s\t%s %s\tby %s\t%s\t%s\n", a.ID, cmp.Or(a.Policy, "all policies"), a.Field, a.Pattern, a.Owner, ends(a.Until), strconv.Quote(a.Why))
+					fmt.Fprintf(w, "%d\t%s\t%s %s\tby %s\t%s\t%s\n", a.ID, cmp.Or(a.Policy, "all policies"), a.Field, readable(a.Pattern), readable(a.Owner), ends(a.Until), strconv.Quote(a.Why))
 				}
 				return w.Flush()
 			})

@@ -14,6 +14,7 @@ import (
 	"exipol/generator/plan"
 	"exipol/generator/wire"
 	"exipol/helper/engine"
+	"exipol/helper/single"
 	"exipol/helper/store/sqlite"
 )
 
@@ -72,7 +73,7 @@ recipient, auth, and event, where a limit counts more than one.`,
 // askOne is an engine that knows of the one policy only, and the question to put.
 func askOne(p *plan.Plan, ref string, given []string) (*engine.Engine, wire.Question, error) {
 	q := wire.Question{Plan: p.ID}
-	if err := knownPolicy(p, ref); err != nil {
+	if err := helperPolicy(p, ref); err != nil {
 		return nil, q, err
 	}
 	event := ""
@@ -101,38 +102,50 @@ func askOne(p *plan.Plan, ref string, given []string) (*engine.Engine, wire.Ques
 		}
 	}
 	if event == "" && strings.HasPrefix(ref, "greylist.") && q.Sender == "" {
-		event = plan.Message // null senders are asked for at predata
+		event = plan.NullSender // null senders are asked for at predata
 	}
-	some := *p
-	some.Stages = nil
-	found := false
+	alone := single.Plan(p, ref)
+	if !place(alone, event, &q) {
+		return nil, q, cli.WrongUsage("%s counts no event %q, but %s", ref, event, listed(events(alone)))
+	}
+	e, err := engine.New(alone)
+	return e, q, err
+}
+
+// place says where the question is asked: the first place in a session where the plan
+// asks for the event, or for any where it is empty.
+func place(p *plan.Plan, event string, q *wire.Question) bool {
 	for _, s := range p.Stages {
 		for _, half := range []string{plan.Before, plan.After} {
-			asks := s.Before
-			if half == plan.After {
-				asks = s.After
+			for _, a := range asksOf(s, half) {
+				if event == "" || a.Event == event {
+					q.Stage, q.Half, q.Traffic, q.Events = s.Name, half, a.Traffic, []string{a.Event}
+					return true
+				}
 			}
-			i := slices.IndexFunc(asks, func(a plan.Ask) bool {
-				return slices.Contains(a.Policies, ref) && (event == "" || a.Event == event)
-			})
-			if i < 0 || found {
-				continue
-			}
-			found = true
-			q.Stage, q.Half, q.Traffic, q.Events = s.Name, half, asks[i].Traffic, []string{asks[i].Event}
-			one := []plan.Ask{{Traffic: q.Traffic, Event: asks[i].Event, Policies: []string{ref}}}
-			stage := plan.Stage{Name: s.Name, Before: one}
-			if half == plan.After {
-				stage = plan.Stage{Name: s.Name, After: one}
-			}
-			some.Stages = []plan.Stage{stage}
 		}
 	}
-	if !found {
-		return nil, q, cli.WrongUsage("%s is never asked for event %q through the helper", ref, event)
+	return false
+}
+
+func asksOf(s plan.Stage, half string) []plan.Ask {
+	if half == plan.Before {
+		return s.Before
 	}
-	e, err := engine.New(&some)
-	return e, q, err
+	return s.After
+}
+
+// events are all that a plan asks for, each once.
+func events(p *plan.Plan) []string {
+	var out []string
+	for _, s := range p.Stages {
+		for _, a := range slices.Concat(s.Before, s.After) {
+			if !slices.Contains(out, a.Event) {
+				out = append(out, a.Event)
+			}
+		}
+	}
+	return out
 }
 
 // asked is the answer to exipold ask, for machines.
@@ -182,7 +195,7 @@ func printDecision(cmd *cobra.Command, q wire.Question, d engine.Decision, asJSO
 		if r.Tier != "" {
 			name += "/" + r.Tier
 		}
-		fmt.Fprintf(w, "  %s: %s: %s\n", name, r.Verdict, r.Text)
+		fmt.Fprintf(w, "  %s: %s: %s\n", name, r.Verdict, readable(r.Text))
 	}
 	return nil
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strconv"
@@ -36,6 +38,9 @@ func (d *doctor) eximSays(ctx context.Context, options ...string) (map[string]st
 		args = append(args, "-C", d.config)
 	}
 	out, err := exec.CommandContext(ctx, d.findExim(), append(append(args, "-bP"), options...)...).CombinedOutput()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("no such program: %s (--exim)", d.findExim())
+	}
 	if err != nil {
 		first, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 		return nil, fmt.Errorf("%s -bP: %w: %s", d.findExim(), err, first)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -110,25 +111,15 @@ func (d *doctor) checkStore(ctx context.Context) {
 	if err == nil {
 		err = errors.Join(s.Check(ctx, d.plan.Tables), s.Close())
 	}
-	mend := "look at the file and its directory"
-	switch {
-	case err == nil:
+	if err == nil {
 		d.say(fine, "store", d.plan.Store.Path+" has what this plan needs", "")
 		return
-	case errors.Is(err, store.ErrMissing):
-		mend = "exipold migrate --plan " + d.planFile
-	case errors.Is(err, store.ErrNewer):
-		mend = "install the exipold that made it, or a newer one"
-	case errors.Is(err, store.ErrCorrupt):
-		mend = "stop exipold, move the file away, start it again; what was remembered is lost, and mail goes on"
-	case errors.Is(err, store.ErrReadOnly):
-		mend = "it must belong to the user that exipold runs as, on a file system that can be written to"
-	case errors.Is(err, store.ErrFull):
-		mend = "make room on the disk"
-	case errors.Is(err, store.ErrLocked):
-		mend = "find the process that holds it (fuser " + d.plan.Store.Path + ")"
 	}
-	d.say(broken, "store", err.Error(), mend)
+	todo := mend(err, d.plan)
+	if errors.Is(err, store.ErrMissing) {
+		todo = "exipold migrate --plan " + d.planFile
+	}
+	d.say(broken, "store", err.Error(), cmp.Or(todo, "look at the file and its directory"))
 }
 
 // Room on the store's disk below which the doctor warns, and calls it broken.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -22,14 +23,14 @@ import (
 )
 
 // daemonUnderTest starts the real program, which this test binary is under its name.
-func daemonUnderTest(t *testing.T, dir string) *exec.Cmd {
+func daemonUnderTest(t *testing.T, dir string, flags ...string) *exec.Cmd {
 	t.Helper()
 	log, err := os.OpenFile(filepath.Join(dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	cmd := exec.Command(os.Args[0], "serve", "--plan", filepath.Join(dir, "plan.json"))
+	cmd := exec.Command(os.Args[0], append([]string{"serve", "--plan", filepath.Join(dir, "plan.json")}, flags...)...)
 	cmd.Args[0] = "exipold" // TestMain goes by that
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
@@ -116,13 +117,61 @@ func TestKill(t *testing.T) {
 func counted(t *testing.T, s *sqlite.Store, key string) (n int64) {
 	t.Helper()
 	err := s.View(t.Context(), func(st engine.State) (err error) {
-		n, err = st.Count("limit.tarpit", key, 4*time.Hour, 0)
+		n, err = st.Count("limit.tarpit", key, 4*time.Hour, 0, 1<<50)
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// A store that has its largest size takes no more keys, and says so.
+func TestMaxStore(t *testing.T) {
+	dir := t.TempDir()
+	if err := writePlan(dir, "plan.json", nil); err != nil {
+		t.Fatal(err)
+	}
+	p := testplan.New(dir)
+	s, err := openStore(t.Context(), p, sqlite.Options{Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Update(t.Context(), func(engine.State) (rows []engine.Write, _ error) {
+		for i := range 20000 {
+			rows = append(rows, engine.AddCount{Policy: "limit.tarpit", Key: fmt.Sprintf("10.0.%d.%d", i/256, i%256), Window: 4 * time.Hour, Slot: 1, N: 1, Expires: 1 << 50})
+		}
+		return rows, nil
+	})
+	if err := errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	cmd := daemonUnderTest(t, dir, "--max-store", "1MiB")
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	verdict, known := "", ""
+	ask := func(client, nonce int) string {
+		q := fmt.Sprintf("v=1 plan=%s at=rcpt.before traffic=inbound events=unknown_recipient nonce=1.%d ip=198.51.%d.%d\n", p.ID, nonce, client/256, client%256)
+		b, err := askSocket(t.Context(), p.Socket, q, 10*time.Second)
+		if err != nil {
+			time.Sleep(10 * time.Millisecond) // nobody there yet
+			return ""
+		}
+		a, err := wire.ParseAnswer(string(b))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.Verdict
+	}
+	for end := time.Now().Add(time.Minute); known != plan.Accept && time.Now().Before(end); {
+		known = ask(0, 0)
+	}
+	for i := 1; i < 2000 && verdict != wire.Failed; i++ {
+		verdict = ask(i, i)
+	}
+	log, _ := os.ReadFile(filepath.Join(dir, "log"))
+	if known != plan.Accept || verdict != wire.Failed || !strings.Contains(string(log), "no room left") {
+		t.Errorf("at first %q, at last %q\n%s", known, verdict, log)
+	}
 }
 
 // A store that cannot be written to gives failed answers, and all is well when it can

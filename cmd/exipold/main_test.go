@@ -38,6 +38,8 @@ func TestScript(t *testing.T) {
 			"socket": waitForSocket,
 			"ask":    askCommandLine,
 			"delay":  changeDelay,
+			"byexim": countByExim,
+			"astray": moveFiles,
 			"signal": sendSignal,
 			"logs":   waitForText,
 		},
@@ -69,6 +71,22 @@ func changeDelay(ts *testscript.TestScript, _ bool, args []string) {
 	d, err := plan.ParseDuration(args[1])
 	ts.Check(err)
 	ts.Check(writePlan(ts.Getenv("WORK"), args[0], func(p *plan.Plan) { p.Greylists[0].Delay = d }))
+}
+
+// byexim FILE writes a plan whose limit.rate Exim counts.
+func countByExim(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(writePlan(ts.Getenv("WORK"), args[0], func(p *plan.Plan) {
+		p.Limits[0].Engine = plan.EngineExim
+		a := &p.Stages[0].Before[0]
+		a.Exim, a.Policies = a.Policies, nil
+	}))
+}
+
+// astray FILE STORE SOCKET writes a plan with other files.
+func moveFiles(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(writePlan(ts.Getenv("WORK"), args[0], func(p *plan.Plan) {
+		p.Store.Path, p.Socket = ts.MkAbs(args[1]), ts.MkAbs(args[2])
+	}))
 }
 
 // socket PATH waits until somebody answers there.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -13,9 +14,15 @@ import (
 	"exipol/helper/metrics"
 )
 
-// serveMetrics listens for Prometheus; on loopback, unless an address says
-// otherwise.
-func (d *daemon) serveMetrics() (*metrics.Metrics, error) {
+// scrape is where Prometheus asks.
+type scrape struct {
+	*metrics.Metrics
+	ln net.Listener
+}
+
+// listenMetrics listens for Prometheus; on loopback, unless an address says otherwise.
+// Nothing is answered before serve.
+func (d *daemon) listenMetrics() (*scrape, error) {
 	host, port, err := net.SplitHostPort(d.o.metrics)
 	if err != nil {
 		return nil, cli.WrongUsage("--metrics %s: an address as in 127.0.0.1:9234 belongs there", d.o.metrics)
@@ -36,14 +43,17 @@ func (d *daemon) serveMetrics() (*metrics.Metrics, error) {
 		Rows:        rows.get,
 		Plan:        func() string { return d.helper.Plan().ID },
 	})
-	s := &http.Server{Handler: m.Handler(), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second}
-	go func() {
-		if err := s.Serve(ln); err != nil && !errors.Is(err, http.ErrServerClosed) {
-			d.log.Error("metrics", "error", err)
-		}
-	}()
-	d.log.Info("metrics", "address", ln.Addr().String())
-	return m, nil
+	return &scrape{m, ln}, nil
+}
+
+// serve answers Prometheus until ctx ends. What the metrics look at must be there.
+func (s *scrape) serve(ctx context.Context, log *slog.Logger) {
+	h := &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second}
+	defer context.AfterFunc(ctx, func() { h.Close() })()
+	log.Info("metrics", "address", s.ln.Addr().String())
+	if err := h.Serve(s.ln); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		log.Error("metrics", "error", err)
+	}
 }
 
 // rowCounts counts the store's rows, at most once a minute: it takes a moment.

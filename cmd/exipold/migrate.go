@@ -41,7 +41,7 @@ command is for those who want to do it beforehand.`,
 			}
 			s, err := sqlite.Open(ctx, p.Store.Path, sqlite.Options{Create: true})
 			if err != nil {
-				return err
+				return withMend(err, p)
 			}
 			done, err := s.Migrate(ctx, p.Tables)
 			giveAway(p.Store.Path)
@@ -61,7 +61,7 @@ func wouldMigrate(ctx context.Context, cmd *cobra.Command, p *plan.Plan) error {
 		return cli.Exit(cli.Differs)
 	}
 	if err != nil {
-		return err
+		return withMend(err, p)
 	}
 	defer s.Close()
 	todo, err := s.Pending(ctx, p.Tables)

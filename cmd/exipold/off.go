@@ -31,7 +31,7 @@ off over restarts and reloads.`,
 				return err
 			}
 			return withStore(cmd, file, func(ctx context.Context, p *plan.Plan, s *sqlite.Store) error {
-				if err := knownPolicy(p, args[0]); err != nil {
+				if err := helperPolicy(p, args[0]); err != nil {
 					return err
 				}
 				return s.SwitchOff(ctx, engine.Switch{Policy: args[0], Owner: owner(by), Why: end.why, Made: now.UnixMilli(), Until: until})

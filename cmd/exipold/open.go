@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"exipol/cmd/internal/cli"
 	"exipol/generator/plan"
 	"exipol/helper"
 	"exipol/helper/store/sqlite"
@@ -29,23 +28,23 @@ func planFlag(cmd *cobra.Command, file *string) {
 	_ = cmd.MarkFlagFilename("plan", "json")
 }
 
-// openStore opens the plan's store. create also makes it, and brings it to the
-// plan's schema.
-func openStore(ctx context.Context, p *plan.Plan, create bool) (*sqlite.Store, error) {
+// openStore opens the plan's store. With Create it also makes it, and brings it to the
+// plan's schema. An error says what mends it.
+func openStore(ctx context.Context, p *plan.Plan, options sqlite.Options) (*sqlite.Store, error) {
 	if p.Store.Kind != "sqlite" {
 		return nil, fmt.Errorf("store %q: this exipold knows sqlite only", p.Store.Kind)
 	}
 	_, err := os.Lstat(p.Store.Path)
 	fresh := errors.Is(err, os.ErrNotExist)
-	s, err := sqlite.Open(ctx, p.Store.Path, sqlite.Options{Create: create})
+	s, err := sqlite.Open(ctx, p.Store.Path, options)
 	if err != nil {
-		return nil, err
+		return nil, withMend(err, p)
 	}
-	if !create {
+	if !options.Create {
 		return s, nil
 	}
 	if _, err := s.Migrate(ctx, p.Tables); err != nil {
-		return nil, errors.Join(err, s.Close())
+		return nil, errors.Join(withMend(err, p), s.Close())
 	}
 	if fresh {
 		giveAway(p.Store.Path)
@@ -85,7 +84,7 @@ func withStore(cmd *cobra.Command, file string, f func(ctx context.Context, p *p
 	}
 	ctx, cancel := context.WithTimeout(parent, storeTimeout)
 	defer cancel()
-	s, err := openStore(ctx, p, false)
+	s, err := openStore(ctx, p, sqlite.Options{})
 	if err != nil {
 		return err
 	}
@@ -98,45 +97,4 @@ func printJSON(w io.Writer, v any) error {
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
-}
-
-// policyRefs are the full names of a plan's policies.
-func policyRefs(p *plan.Plan) []string {
-	var refs []string
-	for _, g := range p.Greylists {
-		refs = append(refs, g.Ref())
-	}
-	for _, l := range p.Limits {
-		refs = append(refs, l.Ref())
-	}
-	return refs
-}
-
-// knownPolicy is wrong usage where the plan has no such policy.
-func knownPolicy(p *plan.Plan, ref string) error {
-	refs := policyRefs(p)
-	for _, r := range refs {
-		if r == ref {
-			return nil
-		}
-	}
-	if len(refs) == 0 {
-		return cli.WrongUsage("no policy %q: this plan has none at all", ref)
-	}
-	return cli.WrongUsage("no policy %q in this plan, which has %s", ref, listed(refs))
-}
-
-func listed(words []string) string {
-	out := ""
-	for i, w := range words {
-		switch {
-		case i == 0:
-		case i == len(words)-1:
-			out += " and "
-		default:
-			out += ", "
-		}
-		out += w
-	}
-	return out
 }

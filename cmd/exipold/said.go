@@ -72,7 +72,11 @@ func pattern(field, given string) (string, error) {
 			return "", cli.WrongUsage("--client %s: neither an IP address nor a network as in 192.0.2.0/24", given)
 		}
 		if p.Addr().Is4In6() {
-			return "", cli.WrongUsage("--client %s: write an IPv4 network as one", given)
+			const before = 128 - 32 // the bits that say that it is an IPv4 address
+			if p.Bits() < before {
+				return "", cli.WrongUsage("--client %s: that is more than all IPv4 addresses; write 0.0.0.0/0 if you mean it", given)
+			}
+			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-before)
 		}
 		return p.Masked().String(), nil
 	}

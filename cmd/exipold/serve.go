@@ -28,12 +28,13 @@ import (
 // serveOptions are the flags of serve.
 type serveOptions struct {
 	plan, socket, group, metrics, stateDir, logFormat, logLevel string
+	maxStore                                                    size
 	connections                                                 int
 	drain                                                       time.Duration
 }
 
 func serveCommand() *cobra.Command {
-	var o serveOptions
+	o := serveOptions{maxStore: defaultMaxStore}
 	cmd := &cobra.Command{
 		Use:   "serve --plan FILE",
 		Short: "answer Exim's questions",
@@ -58,6 +59,7 @@ before go on as they were. SIGTERM answers what was asked and ends.`,
 	f.StringVar(&o.stateDir, "state-dir", "", "where the plans are remembered; systemd's state directory, or that of the store, by default")
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+	f.Var(&o.maxStore, "max-store", "the store's largest size, as in 512MiB or 4GiB, 0 for none: a flood of new keys must not fill Exim's disk")
 	f.IntVar(&o.connections, "max-connections", 1024, "unfinished connections at a time; over that, those that have not asked yet are closed, oldest first")
 	f.DurationVar(&o.drain, "drain", 5*time.Second, "how long an end waits for questions that were asked")
 	return cmd
@@ -70,7 +72,8 @@ type daemon struct {
 	store  *sqlite.Store
 	helper *helper.Helper
 	server *server.Server
-	path   string // of the socket
+	scrape *scrape // nil: no metrics
+	path   string  // of the socket
 }
 
 func serve(cmd *cobra.Command, o serveOptions) error {
@@ -95,7 +98,7 @@ func serve(cmd *cobra.Command, o serveOptions) error {
 	d := &daemon{o: o, log: log}
 	starting, stopStarting := context.WithTimeout(ctx, storeTimeout)
 	defer stopStarting()
-	if d.store, err = openStore(starting, p, true); err != nil {
+	if d.store, err = openStore(starting, p, sqlite.Options{Create: true, MaxBytes: int64(o.maxStore)}); err != nil {
 		return err
 	}
 	defer func() {
@@ -126,14 +129,13 @@ func (d *daemon) build(ctx context.Context, p *plan.Plan) error {
 		Plans: filepath.Join(cmp.Or(d.o.stateDir, os.Getenv("STATE_DIRECTORY"), filepath.Dir(p.Store.Path)), "plans"),
 		Log:   d.log,
 	}
+	var err error
 	if d.o.metrics != "" {
-		observer, err := d.serveMetrics()
-		if err != nil {
+		if d.scrape, err = d.listenMetrics(); err != nil {
 			return err
 		}
-		options.Observer = observer
+		options.Observer = d.scrape
 	}
-	var err error
 	if d.helper, err = helper.New(ctx, p, options); err != nil {
 		return err
 	}
@@ -194,6 +196,9 @@ func (d *daemon) run(ctx context.Context, ln *net.UnixListener, signals <-chan o
 	served := make(chan error, 1)
 	go func() { served <- d.server.Serve(ln) }()
 	wg.Go(func() { d.watchdog(ctx) })
+	if d.scrape != nil {
+		wg.Go(func() { d.scrape.serve(ctx, d.log) })
+	}
 	d.log.Info("ready", "socket", d.path, "plan", d.helper.Plan().ID, "store", d.store.Path())
 	d.notifyReady()
 	for {

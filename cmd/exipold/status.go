@@ -119,7 +119,7 @@ func (st status) print(out io.Writer) error {
 		fmt.Fprintf(w, "holds\t%s\n", strings.Join(r.Plans, ", "))
 		fmt.Fprintf(w, "questions\t%d (%d by an unknown plan, %d repeated, %d unreadable), %d in old verbs\n", r.Questions, r.UnknownPlan, r.Repeated, r.Malformed, r.OldVerbs)
 		if r.Trouble != "" {
-			fmt.Fprintf(w, "trouble\t%s\n", r.Trouble)
+			fmt.Fprintf(w, "trouble\t%s\n", readable(r.Trouble))
 		}
 	} else {
 		fmt.Fprintf(w, "running\tno: %s\n", st.NotRunning)
@@ -142,19 +142,19 @@ func (st status) print(out io.Writer) error {
 		}
 	}
 	for _, a := range st.Allow {
-		fmt.Fprintf(w, "allowed\t%d: %s %s, %s, by %s, %s: %s\n", a.ID, a.Field, a.Pattern, cmp.Or(a.Policy, "all policies"), a.Owner, ends(a.Until), strconv.Quote(a.Why))
+		fmt.Fprintf(w, "allowed\t%d: %s %s, %s, by %s, %s: %s\n", a.ID, a.Field, readable(a.Pattern), cmp.Or(a.Policy, "all policies"), readable(a.Owner), ends(a.Until), strconv.Quote(a.Why))
 	}
 	for _, o := range st.Off {
-		fmt.Fprintf(w, "off\t%s, by %s, %s: %s\n", o.Policy, o.Owner, ends(o.Until), strconv.Quote(o.Why))
+		fmt.Fprintf(w, "off\t%s, by %s, %s: %s\n", o.Policy, readable(o.Owner), ends(o.Until), strconv.Quote(o.Why))
 	}
 	return w.Flush()
 }
 
-// readable shows a key without letting it do anything to a terminal.
-func readable(key string) string {
-	q := strconv.Quote(key)
-	if q == `"`+key+`"` {
-		return key
+// readable shows what others chose (a key, a name) without letting it do anything to a terminal.
+func readable(s string) string {
+	q := strconv.Quote(s)
+	if q == `"`+s+`"` {
+		return s
 	}
 	return q
 }

@@ -35,7 +35,9 @@ func (d *daemon) notifyReloading() {
 	d.notify(sd.SdNotifyReloading + "\n" + sd.SdNotifyMonotonicUsec())
 }
 
-// watchdog tells systemd that we are alive, as long as we answer on our own socket.
+// watchdog tells systemd that we are alive, as long as we answer on our own socket, or
+// at least others: under a flood our own question finds no room in the queue, and a
+// restart would help nobody.
 func (d *daemon) watchdog(ctx context.Context) {
 	interval, err := sd.SdWatchdogEnabled(false)
 	if err != nil || interval <= 0 {
@@ -43,11 +45,20 @@ func (d *daemon) watchdog(ctx context.Context) {
 	}
 	t := time.NewTicker(interval / 3)
 	defer t.Stop()
+	p := pulse{
+		ask: func() error {
+			_, err := askSocket(ctx, d.path, helper.StatusQuestion, interval/4)
+			return err
+		},
+		accepted: func() int64 { return d.server.Stats().Accepted },
+	}
 	for {
-		if _, err := askSocket(ctx, d.path, helper.StatusQuestion, interval/4); err == nil {
+		lives, err := p.beats()
+		if lives {
 			d.notify(alive)
-		} else if ctx.Err() == nil {
-			d.log.Error("no answer on our own socket", "error", err)
+		}
+		if err != nil && ctx.Err() == nil {
+			d.log.Error("no answer on our own socket", "error", err, "alive", lives)
 		}
 		select {
 		case <-ctx.Done():
@@ -55,6 +66,22 @@ func (d *daemon) watchdog(ctx context.Context) {
 		case <-t.C:
 		}
 	}
+}
+
+// pulse tells a daemon that is overrun from one that hangs.
+type pulse struct {
+	ask      func() error // our own question
+	accepted func() int64 // connections since the start
+	last     int64        // of accepted, when it was looked at
+}
+
+// beats says whether the daemon lives; err is why its own question was not answered.
+func (p *pulse) beats() (lives bool, err error) {
+	err = p.ask()
+	now := p.accepted()
+	moved := now > p.last
+	p.last = now
+	return err == nil || moved, err
 }
 
 // askSocket asks as Exim does.

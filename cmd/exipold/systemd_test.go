@@ -65,3 +65,16 @@ func TestNotify(t *testing.T) {
 		t.Errorf("exit: %v", err)
 	}
 }
+
+// systemd never gives up: a disk that is full for an hour must not cost greylisting
+// until somebody looks.
+func TestUnitNeverGivesUp(t *testing.T) {
+	b, err := os.ReadFile("../../templates/systemd/exipold.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unit, service, found := strings.Cut(string(b), "\n[Service]\n")
+	if !found || !strings.Contains(unit, "\nStartLimitIntervalSec=0\n") || !strings.Contains(service, "\nRestart=always\n") {
+		t.Errorf("%s", b)
+	}
+}

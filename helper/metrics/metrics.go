@@ -42,7 +42,7 @@ func New(g Gauges) *Metrics {
 			Buckets: []float64{.00005, .0001, .0002, .0005, .001, .002, .005, .01, .02, .05, .1, .5, 1, 2},
 		}, []string{"stage"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "exipold_failures_total", Help: "What went wrong: reading and writing are the store's.",
+			Name: "exipold_failures_total", Help: "What went wrong: reading and writing are faults of the store, late and busy mean that too much was asked of it, decision and malformed are faults of exipold and of the question.",
 		}, []string{"at"}),
 		unknown: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "exipold_unknown_plan_total", Help: "Questions by a plan that this helper does not hold.",

@@ -23,6 +23,7 @@ import (
 	"exipol/generator/plan"
 	"exipol/generator/wire"
 	"exipol/helper/engine"
+	"exipol/helper/single"
 )
 
 // Verbs answers old verbs by one plan.
@@ -39,17 +40,13 @@ func New(p *plan.Plan) (*Verbs, error) {
 	var err error
 	if i := slices.IndexFunc(p.Limits, fits); i >= 0 {
 		v.limit = &p.Limits[i]
-		asks := []plan.Ask{{Traffic: v.limit.Traffic, Event: plan.UnknownRecipient, Policies: []string{v.limit.Ref()}}}
-		if v.limits, err = alone(p, plan.Stage{Name: plan.Rcpt, Before: asks}); err != nil {
+		if v.limits, err = engine.New(single.Plan(p, v.limit.Ref())); err != nil {
 			return nil, err
 		}
 	}
 	if len(p.Greylists) > 0 {
 		v.grey = &p.Greylists[0]
-		ask := func(event string) []plan.Ask {
-			return []plan.Ask{{Traffic: v.grey.Traffic, Event: event, Policies: []string{v.grey.Ref()}}}
-		}
-		if v.greylist, err = alone(p, plan.Stage{Name: plan.Rcpt, After: ask(plan.Recipient)}, plan.Stage{Name: plan.Predata, After: ask(plan.Message)}); err != nil {
+		if v.greylist, err = engine.New(single.Plan(p, v.grey.Ref())); err != nil {
 			return nil, err
 		}
 	}
@@ -61,13 +58,6 @@ func fits(l plan.Limit) bool {
 	return l.Engine == plan.EngineHelper && l.Distinct == nil && len(l.Windows) > 0 &&
 		slices.ContainsFunc(l.Events, func(e plan.WeightedEvent) bool { return e.Event == plan.UnknownRecipient }) &&
 		slices.Equal(l.Key, []plan.Part{{Field: "client", V4: 32, V6: 128}})
-}
-
-// alone is an engine for a plan in which nothing but these stages is asked.
-func alone(p *plan.Plan, stages ...plan.Stage) (*engine.Engine, error) {
-	some := *p
-	some.Stages = stages
-	return engine.New(&some)
 }
 
 // Ask is an old verb, read.
@@ -126,7 +116,7 @@ func (v *Verbs) count(d engine.Decision, now time.Time, st engine.State) (string
 			continue
 		}
 		first := now.Add(-window).UnixMilli() / engine.SlotLength(window).Milliseconds()
-		n, err := st.Count(add.Policy, add.Key, window, first)
+		n, err := st.Count(add.Policy, add.Key, window, first, add.Slot+1)
 		return strconv.FormatInt(n+add.N, 10), err
 	}
 	return "0", nil
@@ -200,7 +190,7 @@ func triplet(words []string) (q wire.Question, ok bool) {
 	}
 	if q.Sender == "" || q.Sender == "<>" {
 		q.Sender = ""
-		q.Stage, q.Events = plan.Predata, []string{plan.Message}
+		q.Stage, q.Events = plan.Predata, []string{plan.NullSender}
 	}
 	return q, true
 }

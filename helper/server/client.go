@@ -72,7 +72,11 @@ func (s *Server) admit(c *client, asking bool) bool {
 			continue
 		}
 		if young := grace - time.Since(oldest.since); young > 0 {
-			again := time.AfterFunc(young, s.room.Broadcast)
+			again := time.AfterFunc(young, func() {
+				s.mu.Lock() // not between this look and the wait
+				defer s.mu.Unlock()
+				s.room.Broadcast()
+			})
 			s.room.Wait()
 			again.Stop()
 			continue

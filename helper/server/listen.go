@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -24,7 +25,11 @@ func Listen(path, group string) (ln *net.UnixListener, release func(), err error
 	if err := free(path); err != nil {
 		return nil, nil, err
 	}
-	fresh := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+strconv.Itoa(os.Getpid()))
+	if err := folder(path); err != nil {
+		return nil, nil, fmt.Errorf("listen on %s: %w", path, err)
+	}
+	sweep(path)
+	fresh := unnamed(path) + strconv.Itoa(os.Getpid())
 	_ = os.Remove(fresh)
 	ln, err = net.ListenUnix("unix", &net.UnixAddr{Name: fresh, Net: "unix"})
 	if err != nil {
@@ -46,6 +51,47 @@ func Listen(path, group string) (ln *net.UnixListener, release func(), err error
 			_ = os.Remove(path)
 		}
 	}, nil
+}
+
+// unnamed is how the socket is called, but for the process's number, until it has its
+// rights.
+func unnamed(path string) string {
+	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".")
+}
+
+// sweep removes what processes have left that were killed before their socket had its
+// name.
+func sweep(path string) {
+	left, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return
+	}
+	for _, e := range left {
+		file := filepath.Join(filepath.Dir(path), e.Name())
+		number, is := strings.CutPrefix(file, unnamed(path))
+		pid, err := strconv.Atoi(number)
+		if !is || err != nil || pid <= 0 || e.Type() != fs.ModeSocket {
+			continue
+		}
+		if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) && free(file) == nil {
+			_ = os.Remove(file)
+		}
+	}
+}
+
+// folder says what is wrong with the socket's directory before the system says less.
+func folder(path string) error {
+	dir := filepath.Dir(path)
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("the directory %s does not exist: make it: install -d -m 0755 %s", dir, dir)
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s is not a directory", dir)
+	}
+	return nil
 }
 
 // settle gives the fresh socket its rights and then its name.

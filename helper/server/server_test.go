@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -364,5 +366,62 @@ func TestListen(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, ".t*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// A missing directory is named, and not a file that nobody asked for.
+func TestListenWithoutDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "none")
+	_, _, err := Listen(filepath.Join(dir, "s"), "")
+	if err == nil || !strings.Contains(err.Error(), "the directory "+dir+" does not exist") || strings.Contains(err.Error(), ".s.") {
+		t.Errorf("%v", err)
+	}
+}
+
+// What a process has left that was killed before its socket had its name is removed;
+// nothing else is.
+func TestSweep(t *testing.T) {
+	dir := t.TempDir()
+	gone := exec.Command(os.Args[0], "-test.run=^$")
+	if err := gone.Run(); err != nil {
+		t.Fatal(err)
+	}
+	socket := func(name string, open bool) string {
+		ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, name), Net: "unix"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ln.SetUnlinkOnClose(false)
+		if open {
+			t.Cleanup(func() { ln.Close() })
+		} else {
+			ln.Close()
+		}
+		return name
+	}
+	pid := strconv.Itoa(gone.ProcessState.Pid())
+	left := socket(".s."+pid, false)
+	keep := []string{
+		socket(".s."+strconv.Itoa(os.Getppid()), false), // of one that lives
+		socket(".t."+pid, false),
+		socket(".s.x", false),
+		".s.0" + pid,
+	}
+	if err := os.WriteFile(filepath.Join(dir, ".s.0"+pid), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ln, release, err := Listen(filepath.Join(dir, "s"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	defer ln.Close()
+	if _, err := os.Lstat(filepath.Join(dir, left)); err == nil {
+		t.Error("the socket that was left is still there")
+	}
+	for _, name := range keep {
+		if _, err := os.Lstat(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
 	}
 }

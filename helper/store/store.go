@@ -11,7 +11,7 @@ var (
 	ErrMissing  = errors.New("the store, or a part of it that this plan needs, does not exist: run exipold migrate")
 	ErrNewer    = errors.New("the store was made by a newer version of exipold")
 	ErrForeign  = errors.New("the store has a table of another shape")
-	ErrFull     = errors.New("no room left on the disk")
+	ErrFull     = errors.New("no room left: the disk is full, or the store has its largest size (exipold serve --max-store)")
 	ErrReadOnly = errors.New("the store cannot be written to")
 	ErrCorrupt  = errors.New("the store is damaged")
 	ErrLocked   = errors.New("another process has locked the store")
@@ -19,7 +19,22 @@ var (
 	ErrBusy     = errors.New("too many updates are waiting")
 	ErrUnknown  = errors.New("whether the update was kept is not known")
 	ErrClosed   = errors.New("the store is closed")
+	// ErrNoFolder is not ErrMissing: exipold migrate makes a store, and no directory.
+	ErrNoFolder = errors.New("its directory does not exist")
+	// ErrDecision is a decision that panicked, or asked for what no store could keep.
+	ErrDecision = errors.New("the decision failed")
 )
+
+// AtFault says whether an error of a store's means that the store itself is not well;
+// else too much is asked of it, or the wrong thing.
+func AtFault(err error) bool {
+	for _, other := range []error{ErrBusy, ErrDecision, ErrClosed} {
+		if errors.Is(err, other) {
+			return false
+		}
+	}
+	return err != nil
+}
 
 // Stats is a store's size, and what is in it.
 type Stats struct {

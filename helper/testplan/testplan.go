@@ -56,7 +56,7 @@ func New(dir string) *plan.Plan {
 	p.Stages = []plan.Stage{
 		{Name: plan.Connect, Before: ask(plan.Connection, "limit.rate")},
 		{Name: plan.Rcpt, Before: ask(plan.UnknownRecipient, "limit.tarpit"), After: ask(plan.Recipient, "greylist.inbound")},
-		{Name: plan.Predata, After: ask(plan.Message, "greylist.inbound")},
+		{Name: plan.Predata, After: ask(plan.NullSender, "greylist.inbound")},
 	}
 	if err := p.Seal(); err != nil {
 		panic(err) // a plan is plain data: it always has a JSON

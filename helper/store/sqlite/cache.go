@@ -123,9 +123,9 @@ func (g glance) Seen(policy, key string) (engine.SeenRow, bool, error) {
 	return row, true, nil
 }
 
-func (glance) Count(string, string, time.Duration, int64) (int64, error) { return 0, ErrUnseen }
+func (glance) Count(string, string, time.Duration, int64, int64) (int64, error) { return 0, ErrUnseen }
 
-func (glance) Distinct(string, string, string, int64) (n, at int64, err error) {
+func (glance) Distinct(string, string, string, int64, int64, int64) (n, at int64, err error) {
 	return 0, 0, ErrUnseen
 }
 

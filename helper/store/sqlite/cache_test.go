@@ -76,8 +76,8 @@ func TestGlance(t *testing.T) {
 		t.Errorf("an update that failed is remembered: %v", row)
 	}
 	for name, ask := range map[string]func(engine.State) error{
-		"Count":    func(st engine.State) error { _, err := st.Count(policy, "known", time.Hour, 0); return err },
-		"Distinct": func(st engine.State) error { _, _, err := st.Distinct(policy, "known", "m", 0); return err },
+		"Count":    func(st engine.State) error { _, err := st.Count(policy, "known", time.Hour, 0, 1); return err },
+		"Distinct": func(st engine.State) error { _, _, err := st.Distinct(policy, "known", "m", 0, 1, 1); return err },
 	} {
 		if err := s.Glance(ask); !errors.Is(err, ErrUnseen) {
 			t.Errorf("%s: %v", name, err)

@@ -46,7 +46,7 @@ func TestOpenErrors(t *testing.T) {
 		says    string
 	}{
 		{path("absent.db", ""), Options{}, store.ErrMissing, "run exipold migrate"},
-		{filepath.Join(directory, "no", "such.db"), Options{Create: true}, store.ErrMissing, "the directory"},
+		{filepath.Join(directory, "no", "such.db"), Options{Create: true}, store.ErrNoFolder, "make it: install -d "},
 		{directory, Options{Create: true}, nil, "not a file"},
 		{filepath.Join(path("file", "x"), "below.db"), Options{Create: true}, nil, "not a directory"},
 		{path("text.db", strings.Repeat("this is no database\n", 400)), Options{}, store.ErrCorrupt, "damaged"},
@@ -129,7 +129,7 @@ func TestDamageWhileOpen(t *testing.T) {
 	for i := range 50 {
 		key := fmt.Sprint(strings.Repeat("k", 200), i*79)
 		err := s.View(t.Context(), func(st engine.State) error {
-			_, err := st.Count(storetest.Policy, key, storetest.Window, 0)
+			_, err := st.Count(storetest.Policy, key, storetest.Window, 0, 1<<50)
 			return err
 		})
 		if err != nil {
@@ -374,23 +374,14 @@ func TestGivenUpTooLate(t *testing.T) {
 	close(hold)
 }
 
-// What one process says at run time the other sees, and it finds out cheaply.
+// What one process says at run time the other sees, and none loses what the other
+// counts.
 func TestTwoProcesses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "exipol.db")
 	serve, command := create(t, path, Options{}), create(t, path, Options{})
-	before, err := serve.RuntimeVersion(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
 	storetest.Do(t, serve, storetest.Add("k", 1, 1))
-	if same, err := serve.RuntimeVersion(t.Context()); same != before || err != nil {
-		t.Errorf("a count changes the version: %d after %d, %v", same, before, err)
-	}
 	if _, err := command.Allow(t.Context(), engine.Allowance{Field: "client", Pattern: "192.0.2.1/32"}); err != nil {
 		t.Fatal(err)
-	}
-	if after, err := serve.RuntimeVersion(t.Context()); after == before || err != nil {
-		t.Errorf("version %d after %d, %v", after, before, err)
 	}
 	if r, err := serve.Runtime(t.Context(), 0); len(r.Allowances) != 1 || err != nil {
 		t.Errorf("%+v, %v", r, err)

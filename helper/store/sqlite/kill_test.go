@@ -99,7 +99,7 @@ func updateForEver(t *testing.T, path string) {
 			for {
 				var n int64
 				err := s.Update(t.Context(), func(st engine.State) (_ []engine.Write, err error) {
-					n, err = st.Count(storetest.Policy, key, storetest.Window, 0)
+					n, err = st.Count(storetest.Policy, key, storetest.Window, 0, 1<<50)
 					return []engine.Write{storetest.Add(key, 1, 1), storetest.Add("twin"+key, 1, 1)}, err
 				})
 				if err != nil {

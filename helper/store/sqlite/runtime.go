@@ -2,32 +2,18 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	sqldriver "database/sql/driver"
 	"fmt"
 
 	"exipol/helper/engine"
 )
 
-// Rows of meta.
-const (
-	runtimeVersion = "runtime_version" // grows with every change of what was said at run time
-	lastAllowance  = "last_allowance"  // the greatest id given so far; none is used twice
-)
+// lastAllowance is the row of meta with the greatest id given so far: none is used
+// twice.
+const lastAllowance = "last_allowance"
 
 const countUp = `INSERT INTO meta (name, value) VALUES (?, '1')
 	ON CONFLICT (name) DO UPDATE SET value = cast(cast(value AS INTEGER) + 1 AS TEXT)`
-
-// RuntimeVersion changes whenever what was said at run time does, by this process or
-// by another: a cheap look every second keeps a copy of Runtime up to date.
-func (s *Store) RuntimeVersion(ctx context.Context) (int64, error) {
-	var v sql.NullInt64
-	err := s.readDB.QueryRowContext(ctx, "SELECT cast(max(value) AS INTEGER) FROM meta WHERE name = ?", runtimeVersion).Scan(&v)
-	if err != nil {
-		return 0, fmt.Errorf("store %s: %w", s.path, classify(err))
-	}
-	return v.Int64, nil
-}
 
 // Runtime is what was said at run time and has not ended at now (Unix milliseconds).
 func (s *Store) Runtime(ctx context.Context, now int64) (engine.Runtime, error) {
@@ -92,17 +78,17 @@ func switches(ctx context.Context, db asker, where string, args ...any) ([]engin
 
 // Allow keeps a new allowance and gives its id; the one in a is not looked at.
 func (s *Store) Allow(ctx context.Context, a engine.Allowance) (id int64, err error) {
-	err = s.said(ctx, func(session *session, c sqldriver.Conn) (bool, error) {
+	err = s.said(ctx, func(session *session, c sqldriver.Conn) error {
 		if _, err := session.run(c, countUp, lastAllowance); err != nil {
-			return false, err
+			return err
 		}
 		if _, err := session.run(c, `INSERT INTO allowance (id, policy, field, pattern, owner, why, made_at, until_at)
 			SELECT cast(value AS INTEGER), ?, ?, ?, ?, ?, ?, ? FROM meta WHERE name = '`+lastAllowance+`'`,
 			a.Policy, a.Field, a.Pattern, a.Owner, a.Why, a.Made, a.Until); err != nil {
-			return false, err
+			return err
 		}
 		id, err = session.number(c, "SELECT cast(value AS INTEGER) FROM meta WHERE name = ?", lastAllowance)
-		return true, err
+		return err
 	})
 	if err != nil {
 		return 0, err
@@ -112,10 +98,10 @@ func (s *Store) Allow(ctx context.Context, a engine.Allowance) (id int64, err er
 
 // Disallow ends an allowance; found is false where there is none of that id.
 func (s *Store) Disallow(ctx context.Context, id int64) (found bool, err error) {
-	err = s.said(ctx, func(session *session, c sqldriver.Conn) (bool, error) {
+	err = s.said(ctx, func(session *session, c sqldriver.Conn) error {
 		n, err := session.run(c, "DELETE FROM allowance WHERE id = ?", id)
 		found = n > 0
-		return found, err
+		return err
 	})
 	return found && err == nil, err
 }
@@ -123,32 +109,28 @@ func (s *Store) Disallow(ctx context.Context, id int64) (found bool, err error) 
 // SwitchOff switches a policy off; where it is off already, the new owner, reason
 // and end hold.
 func (s *Store) SwitchOff(ctx context.Context, w engine.Switch) error {
-	return s.said(ctx, func(session *session, c sqldriver.Conn) (bool, error) {
+	return s.said(ctx, func(session *session, c sqldriver.Conn) error {
 		_, err := session.run(c, `INSERT INTO switched (policy, owner, why, made_at, until_at) VALUES (?, ?, ?, ?, ?)
 			ON CONFLICT (policy) DO UPDATE SET owner = excluded.owner, why = excluded.why, made_at = excluded.made_at, until_at = excluded.until_at`,
 			w.Policy, w.Owner, w.Why, w.Made, w.Until)
-		return true, err
+		return err
 	})
 }
 
 // SwitchOn switches a policy on again; found is false where it was not off.
 func (s *Store) SwitchOn(ctx context.Context, policy string) (found bool, err error) {
-	err = s.said(ctx, func(session *session, c sqldriver.Conn) (bool, error) {
+	err = s.said(ctx, func(session *session, c sqldriver.Conn) error {
 		n, err := session.run(c, "DELETE FROM switched WHERE policy = ?", policy)
 		found = n > 0
-		return found, err
+		return err
 	})
 	return found && err == nil, err
 }
 
-// said makes a change of what is said at run time, together with the new version.
-func (s *Store) said(ctx context.Context, change func(*session, sqldriver.Conn) (changed bool, err error)) error {
+// said makes a change of what is said at run time.
+func (s *Store) said(ctx context.Context, change func(*session, sqldriver.Conn) error) error {
 	return s.submit(ctx, &request{run: func(session *session, c sqldriver.Conn) error {
-		changed, err := change(session, c)
-		if err == nil && changed {
-			_, err = session.run(c, countUp, runtimeVersion)
-		}
-		if err != nil {
+		if err := change(session, c); err != nil {
 			return fmt.Errorf("store %s: %w", s.path, err)
 		}
 		return nil

@@ -11,6 +11,7 @@ import (
 
 	"exipol/generator/ddl"
 	"exipol/helper/engine"
+	"exipol/helper/store"
 )
 
 // statement names one of the statements of the hot path, which each connection
@@ -39,17 +40,16 @@ var statementText = [statements]string{
 	rollback: "ROLLBACK",
 	getSeen: `SELECT first_at, passed_at, passes, counted_at, expires_at FROM seen WHERE policy = ? AND key_ = ?
 		UNION ALL SELECT 0, 0, 0, 0, -1`,
-	getCount: `SELECT coalesce(sum(n), 0) FROM counter WHERE policy = ? AND span = ? AND key_ = ? AND slot >= ?`,
-	getDistinct: `SELECT count(*), coalesce((SELECT seen_at FROM distinct_member WHERE policy = ? AND key_ = ? AND member_ = ?), 0)
-		FROM distinct_member WHERE policy = ? AND key_ = ? AND seen_at >= ?`,
+	getCount: `SELECT coalesce(sum(n), 0) FROM counter WHERE policy = ? AND span = ? AND key_ = ? AND slot BETWEEN ? AND ?`,
+	getDistinct: `SELECT count(*), coalesce((SELECT seen_at FROM distinct_member WHERE policy = ? AND key_ = ? AND member_ = ? AND seen_at BETWEEN ? AND ?), 0)
+		FROM (SELECT 1 FROM distinct_member WHERE policy = ? AND key_ = ? AND seen_at BETWEEN ? AND ? LIMIT ?)`,
 	putSeen: `INSERT INTO seen (policy, key_, first_at, passed_at, passes, counted_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (policy, key_) DO UPDATE SET first_at = excluded.first_at, passed_at = excluded.passed_at,
 		passes = excluded.passes, counted_at = excluded.counted_at, expires_at = excluded.expires_at`,
 	addCount: `INSERT INTO counter (policy, span, key_, slot, n, expires_at) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (policy, span, key_, slot) DO UPDATE SET n = n + excluded.n, expires_at = max(expires_at, excluded.expires_at)`,
 	putDistinct: `INSERT INTO distinct_member (policy, key_, member_, seen_at, expires_at) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT (policy, key_, member_) DO UPDATE SET seen_at = max(seen_at, excluded.seen_at),
-		expires_at = max(expires_at, excluded.expires_at)`,
+		ON CONFLICT (policy, key_, member_) DO UPDATE SET seen_at = excluded.seen_at, expires_at = excluded.expires_at`,
 	getVersion: "PRAGMA data_version",
 }
 
@@ -63,7 +63,7 @@ type prepared struct{ main, spare sqldriver.Stmt }
 type session struct {
 	conn  *sql.Conn
 	stmts [statements]prepared
-	args  [8]sqldriver.NamedValue
+	args  [10]sqldriver.NamedValue
 	dest  [5]sqldriver.Value
 
 	holds    bool // each decision is to see one snapshot, and there is no transaction
@@ -121,7 +121,9 @@ func (s *session) locked(f func(sqldriver.Conn) error) error {
 	return err
 }
 
-func panicked(p any) error { return fmt.Errorf("a decision panicked: %v\n%s", p, debug.Stack()) }
+func panicked(p any) error {
+	return fmt.Errorf("%w: it panicked: %v\n%s", store.ErrDecision, p, debug.Stack())
+}
 
 // each runs f with the session as what the decision reads, and lets the snapshot go.
 func (s *session) each(f func(engine.State) error) error {
@@ -249,18 +251,18 @@ func checkWrite(w engine.Write) error {
 	case engine.AddCount:
 		policy, key = w.Policy, w.Key
 		if w.N < 0 || w.Window < time.Second {
-			return fmt.Errorf("a counter of policy %q: %d more in a window of %s", policy, w.N, w.Window)
+			return fmt.Errorf("%w: a counter of policy %q: %d more in a window of %s", store.ErrDecision, policy, w.N, w.Window)
 		}
 	case engine.PutDistinct:
 		policy, key, member = w.Policy, w.Key, w.Member
 	default:
-		return fmt.Errorf("a write of unknown type %T", w)
+		return fmt.Errorf("%w: a write of unknown type %T", store.ErrDecision, w)
 	}
 	switch {
 	case policy == "" || len(policy) > ddl.NameLength:
-		return fmt.Errorf("policy name %q: 1 to %d bytes belong there", policy, ddl.NameLength)
+		return fmt.Errorf("%w: policy name %q: 1 to %d bytes belong there", store.ErrDecision, policy, ddl.NameLength)
 	case len(key) > ddl.BytesLength || len(member) > ddl.BytesLength:
-		return fmt.Errorf("a key of policy %q is longer than %d bytes", policy, ddl.BytesLength)
+		return fmt.Errorf("%w: a key of policy %q is longer than %d bytes", store.ErrDecision, policy, ddl.BytesLength)
 	}
 	return nil
 }
@@ -288,17 +290,17 @@ func (st state) Seen(policy, key string) (engine.SeenRow, bool, error) {
 	return row, true, nil
 }
 
-func (st state) Count(policy, key string, window time.Duration, slot int64) (int64, error) {
-	v, err := st.s.query(st.c, getCount, 1, policy, seconds(window), []byte(key), slot)
+func (st state) Count(policy, key string, window time.Duration, from, to int64) (int64, error) {
+	v, err := st.s.query(st.c, getCount, 1, policy, seconds(window), []byte(key), from, to)
 	if err != nil {
 		return 0, err
 	}
 	return v[0].(int64), nil
 }
 
-func (st state) Distinct(policy, key, member string, since int64) (n, at int64, err error) {
+func (st state) Distinct(policy, key, member string, since, until, most int64) (n, at int64, err error) {
 	k := []byte(key)
-	v, err := st.s.query(st.c, getDistinct, 2, policy, k, []byte(member), policy, k, since)
+	v, err := st.s.query(st.c, getDistinct, 2, policy, k, []byte(member), since, until, policy, k, since, until, most)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -81,8 +81,8 @@ const pageSize = 4096
 
 // Open opens the store at path. It proves that the file is a store that can be read
 // and written to, but not that it has every table of a plan: Check does that. Errors
-// are those of package store: ErrMissing, ErrNewer, ErrReadOnly, ErrCorrupt, ErrDisk,
-// ErrFull, ErrLocked.
+// are those of package store: ErrMissing, ErrNoFolder, ErrNewer, ErrReadOnly, ErrCorrupt,
+// ErrDisk, ErrFull, ErrLocked.
 func Open(ctx context.Context, path string, options Options) (*Store, error) {
 	s, err := openStore(ctx, path, options.filled())
 	if err != nil {
@@ -135,7 +135,7 @@ func openStore(ctx context.Context, path string, options Options) (*Store, error
 func prepareFile(path string, create bool) error {
 	directory := filepath.Dir(path)
 	if info, err := os.Stat(directory); errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("the directory %s does not exist: %w", directory, store.ErrMissing)
+		return fmt.Errorf("%w: make it: install -d -m 0750 -o exipold -g exipold %s", store.ErrNoFolder, directory)
 	} else if err != nil {
 		return err
 	} else if !info.IsDir() {

@@ -19,7 +19,6 @@ import (
 type Store interface {
 	engine.Store
 	Runtime(ctx context.Context, now int64) (engine.Runtime, error)
-	RuntimeVersion(ctx context.Context) (int64, error)
 	Allow(ctx context.Context, a engine.Allowance) (id int64, err error)
 	Disallow(ctx context.Context, id int64) (found bool, err error)
 	ListAllowances(ctx context.Context) ([]engine.Allowance, error)
@@ -36,6 +35,9 @@ const (
 	Policy = "limit.test"
 	Window = time.Hour
 )
+
+// forever is a slot and a moment after any other.
+const forever = 1 << 50
 
 // Run runs the suite. open gives an empty store with all tables, closed again by
 // the test's clean-up; a second call within a test gives another.
@@ -80,7 +82,7 @@ func Add(key string, slot, n int64) engine.Write {
 func Count(t testing.TB, s engine.Store, key string, slot int64) (n int64) {
 	t.Helper()
 	if err := s.View(t.Context(), func(st engine.State) (err error) {
-		n, err = st.Count(Policy, key, Window, slot)
+		n, err = st.Count(Policy, key, Window, slot, forever)
 		return err
 	}); err != nil {
 		t.Fatal(err)
@@ -137,10 +139,16 @@ func testCount(t *testing.T, s Store) {
 		}
 	}
 	_ = s.View(t.Context(), func(st engine.State) error {
-		if n, err := st.Count(Policy, "a", 2*Window, 0); n != 0 || err != nil {
+		// What a clock that was ahead has counted is not of the time asked about.
+		for to, want := range map[int64]int64{9: 0, 10: 1, 11: 4, 12: 8} {
+			if n, err := st.Count(Policy, "a", Window, 10, to); n != want || err != nil {
+				t.Errorf("slots 10 to %d: %d, %v; want %d", to, n, err, want)
+			}
+		}
+		if n, err := st.Count(Policy, "a", 2*Window, 0, forever); n != 0 || err != nil {
 			t.Errorf("another window: %d, %v", n, err)
 		}
-		if n, err := st.Count("limit.other", "a", Window, 0); n != 0 || err != nil {
+		if n, err := st.Count("limit.other", "a", Window, 0, forever); n != 0 || err != nil {
 			t.Errorf("another policy: %d, %v", n, err)
 		}
 		return nil
@@ -151,27 +159,40 @@ func testDistinct(t *testing.T, s Store) {
 	put := func(key, member string, at int64) engine.Write {
 		return engine.PutDistinct{Policy: Policy, Key: key, Member: member, At: at, Expires: 1 << 50}
 	}
-	Do(t, s, put("k", "a", 10), put("k", "b", 20), put("k", "\xff", 30), put("k", "b", 25), put("k", "b", 22), put("other", "a", 99))
+	Do(t, s, put("k", "a", 10), put("k", "b", 20), put("k", "\xff", 30), put("k", "b", 25), put("other", "a", 99))
 	for _, c := range []struct {
-		member string
-		since  int64
-		n, at  int64
+		member             string
+		since, until, most int64
+		n, at              int64
 	}{
-		{"a", 0, 3, 10},
-		{"b", 0, 3, 25},
-		{"\xff", 11, 2, 30},
-		{"a", 11, 2, 10},
-		{"c", 26, 1, 0},
-		{"a", 31, 0, 10},
+		{"a", 0, 99, 9, 3, 10},
+		{"b", 0, 99, 9, 3, 25},
+		{"\xff", 11, 99, 9, 2, 30},
+		{"a", 10, 25, 9, 2, 10},
+		{"a", 11, 99, 9, 2, 0},
+		{"\xff", 0, 29, 9, 2, 0},
+		{"c", 26, 99, 9, 1, 0},
+		{"a", 31, 99, 9, 0, 0},
+		{"a", 0, 99, 2, 2, 10},
+		{"\xff", 0, 99, 1, 1, 30},
 	} {
 		_ = s.View(t.Context(), func(st engine.State) error {
-			n, at, err := st.Distinct(Policy, "k", c.member, c.since)
+			n, at, err := st.Distinct(Policy, "k", c.member, c.since, c.until, c.most)
 			if n != c.n || at != c.at || err != nil {
-				t.Errorf("member %q since %d: %d, %d, %v; want %d, %d", c.member, c.since, n, at, err, c.n, c.at)
+				t.Errorf("%+v: %d, %d, %v", c, n, at, err)
 			}
 			return nil
 		})
 	}
+	// A clock that was ahead for a while leaves nothing that stays: the time noted last
+	// holds.
+	Do(t, s, put("clock", "a", 1<<40), put("clock", "a", 50))
+	_ = s.View(t.Context(), func(st engine.State) error {
+		if n, at, err := st.Distinct(Policy, "clock", "a", 0, 60, 9); n != 1 || at != 50 || err != nil {
+			t.Errorf("after the clock was put right: %d, %d, %v", n, at, err)
+		}
+		return nil
+	})
 }
 
 // An update sees what the ones before it in its batch wrote: each of these adds one
@@ -221,6 +242,9 @@ func testFailureKeepsNothing(t *testing.T, s Store) {
 		if name == "error" && !errors.Is(err, mine) {
 			t.Errorf("%s: %v is not the error of f", name, err)
 		}
+		if name != "error" && (!errors.Is(err, store.ErrDecision) || store.AtFault(err)) {
+			t.Errorf("%s: %v is not said to be the decision's fault", name, err)
+		}
 		if n := Count(t, s, "k", 0); n != 0 {
 			t.Errorf("%s: %d were kept", name, n)
 		}
@@ -262,9 +286,9 @@ func testOneFailureAmongMany(t *testing.T, s Store) {
 func testSnapshot(t *testing.T, s Store) {
 	Do(t, s, Add("k", 1, 1))
 	for name, first := range map[string]func(engine.State) error{
-		"count":    func(st engine.State) error { _, err := st.Count(Policy, "k", Window, 0); return err },
+		"count":    func(st engine.State) error { _, err := st.Count(Policy, "k", Window, 0, forever); return err },
 		"seen":     func(st engine.State) error { _, _, err := st.Seen("greylist.x", "nobody"); return err },
-		"distinct": func(st engine.State) error { _, _, err := st.Distinct(Policy, "k", "m", 0); return err },
+		"distinct": func(st engine.State) error { _, _, err := st.Distinct(Policy, "k", "m", 0, forever, 100); return err },
 	} {
 		before := Count(t, s, "k", 0)
 		err := s.View(t.Context(), func(st engine.State) error {
@@ -273,7 +297,7 @@ func testSnapshot(t *testing.T, s Store) {
 			}
 			Do(t, s, Add("k", 1, 1))
 			for range 2 {
-				n, err := st.Count(Policy, "k", Window, 0)
+				n, err := st.Count(Policy, "k", Window, 0, forever)
 				if err != nil {
 					return err
 				}
@@ -305,7 +329,7 @@ func testConcurrentIncrements(t *testing.T, s Store) {
 					t.Error(err)
 				}
 				if err := s.View(t.Context(), func(st engine.State) error {
-					_, err := st.Count(Policy, "all", Window, 0)
+					_, err := st.Count(Policy, "all", Window, 0, forever)
 					return err
 				}); err != nil {
 					t.Error(err)

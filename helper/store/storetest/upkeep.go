@@ -11,28 +11,11 @@ import (
 
 func testRuntime(t *testing.T, s Store) {
 	ctx := t.Context()
-	version := func() int64 {
-		v, err := s.RuntimeVersion(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-	last := version()
-	changed := func(what string, want bool) {
-		t.Helper()
-		now := version()
-		if (now != last) != want {
-			t.Errorf("%s: version %d after %d", what, now, last)
-		}
-		last = now
-	}
 	a := engine.Allowance{Policy: "greylist.x", Field: "sender", Pattern: "*@ä.example", Owner: "o'brien", Why: "w\n", Made: 5, Until: 100}
 	first, err := s.Allow(ctx, a)
 	if err != nil {
 		t.Fatal(err)
 	}
-	changed("allow", true)
 	second, err := s.Allow(ctx, engine.Allowance{Field: "client", Pattern: "192.0.2.0/24"})
 	if err != nil || second <= first {
 		t.Fatalf("second allowance: id %d after %d, %v", second, first, err)
@@ -41,7 +24,6 @@ func testRuntime(t *testing.T, s Store) {
 	if err := s.SwitchOff(ctx, off); err != nil {
 		t.Fatal(err)
 	}
-	changed("off", true)
 	runtime := func(now int64) engine.Runtime {
 		r, err := s.Runtime(ctx, now)
 		if err != nil {
@@ -60,15 +42,12 @@ func testRuntime(t *testing.T, s Store) {
 	if r := runtime(100); len(r.Allowances) != 1 || r.Allowances[0].ID != second {
 		t.Errorf("at 100: %+v", r)
 	}
-	changed("nothing", false)
 	if found, err := s.Disallow(ctx, second); !found || err != nil {
 		t.Errorf("disallow: %v, %v", found, err)
 	}
-	changed("disallow", true)
 	if found, err := s.Disallow(ctx, second); found || err != nil {
 		t.Errorf("disallow again: %v, %v", found, err)
 	}
-	changed("disallow of nothing", false)
 	if third, err := s.Allow(ctx, a); err != nil || third <= second {
 		t.Errorf("id %d, %v: an id was used twice", third, err)
 	}
@@ -79,11 +58,9 @@ func testRuntime(t *testing.T, s Store) {
 	if r := runtime(1000); len(r.Off) != 1 || r.Off[0] != off {
 		t.Errorf("switched off again: %+v", r.Off)
 	}
-	changed("off again", true)
 	if found, err := s.SwitchOn(ctx, "limit.y"); !found || err != nil {
 		t.Errorf("on: %v, %v", found, err)
 	}
-	changed("on", true)
 	if found, err := s.SwitchOn(ctx, "limit.y"); found || err != nil {
 		t.Errorf("on again: %v, %v", found, err)
 	}

@@ -1,0 +1,56 @@
+package metrics
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// All figures can be scraped, and no question can make a label of its own.
+func TestScrape(t *testing.T) {
+	m := New(Gauges{
+		Connections: func() float64 { return 3 },
+		Accepted:    func() float64 { return 7 },
+		Cut:         func() float64 { return 1 },
+		Sleepers:    func() map[string]int { return map[string]int{"limit.tarpit/slow": 2} },
+		Rows:        func() map[string]float64 { return map[string]float64{"seen": 11} },
+		Plan:        func() string { return "00ff" },
+	})
+	m.Answered("rcpt", "after", "defer", time.Millisecond)
+	m.Answered("\xff\n", "neither", "accept", time.Hour)
+	m.Failed("writing")
+	m.UnknownPlan()
+	get := func(method, path string) (int, string) {
+		w := httptest.NewRecorder()
+		m.Handler().ServeHTTP(w, httptest.NewRequest(method, path, nil))
+		return w.Code, w.Body.String()
+	}
+	code, got := get(http.MethodGet, "/metrics")
+	for _, want := range []string{
+		`exipold_answers_total{half="after",stage="rcpt",verdict="defer"} 1`,
+		`exipold_answers_total{half="other",stage="other",verdict="accept"} 1`,
+		`exipold_answer_duration_seconds_bucket{stage="rcpt",le="0.001"} 1`,
+		`exipold_failures_total{at="writing"} 1`,
+		"exipold_unknown_plan_total 1",
+		"exipold_connections 3",
+		"exipold_connections_total 7",
+		"exipold_connections_cut_total 1",
+		`exipold_sleepers{tier="limit.tarpit/slow"} 2`,
+		`exipold_store_rows{table="seen"} 11`,
+		`exipold_plan_info{plan="00ff"} 1`,
+	} {
+		if code != http.StatusOK || !strings.Contains(got, want+"\n") {
+			t.Errorf("%d, and no %s in\n%s", code, want, got)
+		}
+	}
+	for _, path := range []string{"/", "/debug/pprof/"} {
+		if code, _ := get(http.MethodGet, path); code != http.StatusNotFound {
+			t.Errorf("%s: %d", path, code)
+		}
+	}
+	if code, _ := get(http.MethodPost, "/metrics"); code != http.StatusMethodNotAllowed {
+		t.Errorf("POST: %d", code)
+	}
+}
