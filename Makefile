@@ -7,13 +7,13 @@ BINDIR   = $(DESTDIR)$(PREFIX)/bin
 SBINDIR  = $(DESTDIR)$(PREFIX)/sbin
 LIBDIR   = $(DESTDIR)$(PREFIX)/lib
 
-.PHONY: all build test demo bench docs lint install clean
+.PHONY: all build test demo bench docs lint install uninstall clean exim-versions
 
 all: build
 
 build:
-	$(GO) build -trimpath -o bin/exipol ./cmd/exipol
-	$(GO) build -trimpath -o bin/exipold ./cmd/exipold
+	$(GO) build -o bin/exipol ./cmd/exipol
+	$(GO) build -o bin/exipold ./cmd/exipold
 
 # The goldens come first, so that the last lines are go test's own.
 test: lint
@@ -36,6 +36,10 @@ bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	$(GO) run ./internal/bench
 
+# The tests that need an Exim, on the Exim of other Debian releases. As root.
+exim-versions:
+	scripts/exim-versions
+
 # The pages that come from tables in the code, by the tests that compare them.
 docs:
 	UPDATE=1 $(GO) test ./generator/language ./generator/diag
@@ -56,6 +60,14 @@ install: build
 	chmod 0644 $(LIBDIR)/systemd/system/exipold.service
 	install -m 0644 templates/systemd/exipold.sysusers $(LIBDIR)/sysusers.d/exipold.conf
 	install -m 0644 templates/systemd/exipold.tmpfiles $(LIBDIR)/tmpfiles.d/exipold.conf
+
+uninstall:
+	rm -f $(BINDIR)/exipol $(SBINDIR)/exipold
+	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/exipol.1 $(DESTDIR)$(PREFIX)/share/man/man1/exipol-*.1
+	rm -f $(DESTDIR)$(PREFIX)/share/man/man8/exipold.8 $(DESTDIR)$(PREFIX)/share/man/man8/exipold-*.8
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/exipol $(DESTDIR)$(PREFIX)/share/bash-completion/completions/exipold
+	rm -f $(LIBDIR)/systemd/system/exipold.socket $(LIBDIR)/systemd/system/exipold.service
+	rm -f $(LIBDIR)/sysusers.d/exipold.conf $(LIBDIR)/tmpfiles.d/exipold.conf
 
 clean:
 	rm -rf bin

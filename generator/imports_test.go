@@ -4,7 +4,9 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -44,13 +46,6 @@ var edges = []edge{
 		"reading comes before judging", nil},
 	{"exipol/generator/check", []string{module + "generator/lower", module + "generator/emit", module + "generator/load"},
 		"judging needs neither the text nor the plan's making", nil},
-}
-
-// std lists packages that may import the standard library and nothing else.
-var std = map[string]string{
-	module + "generator/plan": "the contract of both halves depends on neither",
-	module + "generator/wire": "the contract of both halves depends on neither",
-	module + "generator/exim": "what is known of Exim depends on nothing of ours",
 }
 
 func goList(t *testing.T, args ...string) []string {
@@ -100,11 +95,78 @@ func TestImports(t *testing.T) {
 			}
 		}
 	}
-	for pkg, reason := range std {
-		for _, dep := range deps(t, pkg)[pkg] {
-			if first, _, _ := strings.Cut(dep, "/"); strings.Contains(first, ".") || strings.HasPrefix(dep, module) {
-				t.Errorf("%s depends on %s: %s", pkg, dep, reason)
+}
+
+// words are what docs/architecture.md calls packages, each with its path.
+var words = map[string]string{
+	"hcl": "github.com/hashicorp/hcl/v2", "cty": "github.com/zclconf/go-cty/cty",
+	"plan": module + "generator/plan", "wire": module + "generator/wire", "exim": module + "generator/exim",
+	"language": module + "generator/language", "ddl": module + "generator/ddl", "policy": module + "generator/policy",
+	"diag": module + "generator/diag", "templates": module + "templates",
+	"engine": module + "helper/engine", "store": module + "helper/store", "normalize": module + "helper/normalize",
+	"and the driver": "modernc.org/sqlite", "which nobody else imports": "",
+}
+
+// TestTable holds the packages to the table of docs/architecture.md, and the table to
+// them: nothing is imported that it does not allow, nothing allowed that is not.
+func TestTable(t *testing.T) {
+	text, err := os.ReadFile("../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := 0
+	for line := range strings.Lines(string(text)) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		if len(cells) != 2 || !strings.Contains(cells[0], "`") {
+			continue
+		}
+		packages, allowed := strings.Split(strings.TrimSpace(cells[0]), ", "), strings.TrimSpace(cells[1])
+		if strings.HasPrefix(allowed, "never ") || allowed == "everything" {
+			continue // TestImports has what the first of these means
+		}
+		var paths []string
+		if allowed != "nothing" {
+			for _, word := range strings.Split(allowed, ", ") {
+				path, known := words[word]
+				if !known {
+					t.Errorf("%s: what is %q?", packages, word)
+				}
+				if path != "" {
+					paths = append(paths, path)
+				}
 			}
+		}
+		for _, pkg := range packages {
+			rows++
+			checkRow(t, module+strings.Trim(pkg, "`"), paths)
+		}
+	}
+	if rows < 10 {
+		t.Errorf("only %d packages were found in the table", rows)
+	}
+}
+
+// checkRow compares what a package imports itself with what it may import.
+func checkRow(t *testing.T, pkg string, allowed []string) {
+	t.Helper()
+	used := map[string]bool{}
+	for _, imported := range goList(t, "-f", `{{join .Imports "\n"}}`, pkg) {
+		first, _, _ := strings.Cut(imported, "/")
+		if !strings.Contains(first, ".") && !strings.HasPrefix(imported, module) {
+			continue // the standard library
+		}
+		i := slices.IndexFunc(allowed, func(a string) bool {
+			return imported == a || strings.HasPrefix(imported, a+"/") && !strings.HasPrefix(a, module)
+		})
+		if i < 0 {
+			t.Errorf("%s imports %s: the table does not allow it", pkg, imported)
+			continue
+		}
+		used[allowed[i]] = true
+	}
+	for _, a := range allowed {
+		if !used[a] {
+			t.Errorf("%s does not import %s, which the table allows", pkg, a)
 		}
 	}
 }

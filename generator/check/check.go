@@ -30,10 +30,10 @@ func Check(set *policy.Set) diag.List {
 
 // rules are all rules. Their order does not matter: the result is sorted.
 var rules = []func(*checker){
-	eximVersion, siteACLs, helperLimits,
+	eximVersion, siteACLs, siteDirectory, helperLimits,
 	longDelays, addedDelays, delayBounds,
 	greylistTimes, greylistTraffic,
-	keyFields, eventTraffic, verdictStages, distinctCounts, useless,
+	keyFields, eventTraffic, localTraffic, messageRecipients, verdictStages, distinctCounts, useless,
 	messageTexts, headerTexts,
 	emptyTiers, unreachableTiers, unreachablePolicies,
 	eximEngine, eximRates,
@@ -76,22 +76,6 @@ func (c *checker) eachTier(f func(*policy.Limit, *policy.Tier)) {
 func counts(lim *policy.Limit, event string) bool {
 	return slices.ContainsFunc(lim.Events, func(e policy.Event) bool { return e.Name.V == event })
 }
-
-// stageOf is the stage at which an event is asked about.
-func stageOf(event string) string {
-	switch event {
-	case plan.Connection:
-		return plan.Connect
-	case plan.HeloEvent:
-		return plan.Helo
-	case plan.Message:
-		return plan.Data
-	}
-	return plan.Rcpt
-}
-
-// offence says whether an event counts whatever becomes of it.
-func offence(event string) bool { return event != plan.Recipient && event != plan.Message }
 
 // longest is the longest that a tier's delay can be, the site's bound left aside.
 func longest(d *policy.Delay) policy.Value[plan.Duration] {

@@ -148,7 +148,7 @@ func TestNoFalseAlarm(t *testing.T) {
 		"delay beside a verdict":  limit("event = unknown_recipient", `tier "a" { over = "5/1h" deny {} } tier "b" { over = "50/1h" delay { fixed = "5s" } }`),
 		"header beside a delay":   limit("event = recipient", `tier "a" { over = "5/1h" delay { fixed = "5s" } } tier "b" { over = "50/1h" add_header = { X = "y" } }`),
 		"everybody but with end":  limit("event = recipient\nexcept = [list.l]", `tier "a" { over = "5/1h" defer {} }`) + "\nlist \"l\" {\nentry {\nclient = \"0.0.0.0/0\"\nuntil = \"2030-01-01\"\n}\n}",
-		"null sender at message":  limit("event = message\nexcept = [list.l.recipient]", `tier "a" { over = "5/1h" freeze {} }`) + "\nlist \"l\" { recipients = [\"a@example.com\"] }",
+		"clients at message":      limit("event = message\nexcept = [list.l.client]", `tier "a" { over = "5/1h" freeze {} }`) + "\nlist \"l\" {\nclients = [\"192.0.2.1\"]\nrecipients = [\"a@example.com\"]\n}",
 		"relay at connection":     limit("traffic = \"relay\"\nevent = connection", `tier "a" { over = "5/1h" drop {} }`),
 		"newline in a message":    limit("event = recipient", "tier \"a\" {\n over = \"5/1h\"\n deny {\n message = \"one\\ntwo\"\n }\n }"),
 		"two delays that are few": limit("event = unknown_recipient", `tier "a" { over = "5/1h" delay { fixed = "20s" } }`) + limit2("event = recipient", `tier "a" { over = "5/1h" delay { fixed = "20s" } }`),

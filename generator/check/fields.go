@@ -51,7 +51,7 @@ func keyFields(c *checker) {
 		}
 		for _, p := range keys {
 			if why, ok := known(p.Field, plan.Recipient, g.Traffic.V); !ok {
-				c.unknownField(p, why)
+				c.unknownField(p, why, p.Range == g.DeclRange || g.Trust != nil && p.Range == g.Trust.DeclRange)
 			}
 		}
 	}
@@ -63,7 +63,7 @@ func keyFields(c *checker) {
 		for _, p := range parts {
 			for _, e := range lim.Events {
 				if why, ok := known(p.Field, e.Name.V, lim.Traffic.V); !ok {
-					c.unknownField(p, why)
+					c.unknownField(p, why, false)
 					break
 				}
 			}
@@ -71,8 +71,51 @@ func keyFields(c *checker) {
 	}
 }
 
-func (c *checker) unknownField(p policy.Part, why string) {
+// unknownField reports a part of a key; byDefault says that nobody wrote it.
+func (c *checker) unknownField(p policy.Part, why string, byDefault bool) {
+	if byDefault {
+		c.fail("EP211", p.Range, fmt.Sprintf("the default key has %s, which is not known here: %s", p.Text, why), "give it a key without that")
+		return
+	}
 	c.fail("EP211", p.Range, fmt.Sprintf("%s is not known here: %s", p.Text, why), "")
+}
+
+// localTraffic: what a program hands to sendmail never meets these ACLs.
+func localTraffic(c *checker) {
+	for _, lim := range c.set.Limits {
+		if lim.Traffic.V == plan.Local {
+			c.warn("EP218", lim.Traffic.Range, "local traffic is only what is spoken over SMTP without a network (exim -bs, -bS)",
+				"a message that a program gives to sendmail is not counted")
+		}
+	}
+}
+
+// messageRecipients: at the event message a recipient matches only where all do.
+func messageRecipients(c *checker) {
+	warn := func(refs []policy.Ref) {
+		for _, r := range refs {
+			list := c.lists[r.List]
+			if list == nil || r.Field != "" && r.Field != "recipient" {
+				continue
+			}
+			i := slices.IndexFunc(list.Entries, func(e policy.Entry) bool { return e.Field == "recipient" })
+			if i < 0 {
+				continue
+			}
+			c.warn("EP219", r.Range, fmt.Sprintf("the recipients of list.%s match a message only where all of its recipients are among them", r.List),
+				"for single recipients, count the event recipient", note(list.Entries[i].Pattern.Range, "a recipient of the list"))
+		}
+	}
+	for _, lim := range c.set.Limits {
+		if !counts(lim, plan.Message) {
+			continue
+		}
+		warn(lim.Only)
+		warn(lim.Except)
+		for _, o := range lim.Overrides {
+			warn(o.Only)
+		}
+	}
 }
 
 // eventTraffic: events that come before it is known whose traffic it is.
@@ -138,7 +181,7 @@ func distinctCounts(c *checker) {
 // useless: arguments that change nothing.
 func useless(c *checker) {
 	for _, lim := range c.set.Limits {
-		if lim.Attempts.Set && lim.Attempts.V && !slices.ContainsFunc(lim.Events, func(e policy.Event) bool { return !offence(e.Name.V) }) && len(lim.Events) > 0 {
+		if lim.Attempts.Set && lim.Attempts.V && !slices.ContainsFunc(lim.Events, func(e policy.Event) bool { return !plan.Events[e.Name.V].Offence }) && len(lim.Events) > 0 {
 			c.add(diag.Warning, "EP214", lim.Attempts.Range, "attempts changes nothing here: these events count whatever becomes of them", "leave it out")
 		}
 	}

@@ -98,7 +98,7 @@ func locksOut(lim *policy.Limit, s, t *policy.Tier) bool {
 	}
 	most := int64(1)
 	for _, e := range lim.Events {
-		if offence(e.Name.V) {
+		if plan.Events[e.Name.V].Offence {
 			return false
 		}
 		most = max(most, e.Weight.V)
@@ -161,7 +161,7 @@ func (c *checker) canMatch(r policy.Ref, events []policy.Event, traffic string) 
 	at := func(field string) bool {
 		return len(events) == 0 || slices.ContainsFunc(events, func(e policy.Event) bool {
 			if field == "recipient" && e.Name.V == plan.Message {
-				return true // matched against the first recipient
+				return true // matched where all recipients do
 			}
 			_, ok := known(field, e.Name.V, traffic)
 			return ok

@@ -2,40 +2,26 @@ package check
 
 import (
 	"fmt"
-	"regexp"
-	"strconv"
+	"path"
 	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
 
+	"exipol/generator/exim"
 	"exipol/generator/plan"
 )
-
-// oldestExim is the oldest Exim whose ACLs can say what the output needs.
-var oldestExim = []int{4, 94}
-
-var versionPattern = regexp.MustCompile(`^4\.[0-9]{1,4}(\.[0-9]{1,4})?$`)
 
 // eximVersion: site.exim is a version, and not too old.
 func eximVersion(c *checker) {
 	v := c.set.Site.Exim
-	if !versionPattern.MatchString(v.V) {
+	version, err := exim.ParseVersion(v.V)
+	if err != nil {
 		c.fail("EP301", v.Range, fmt.Sprintf("%q is not a version of Exim", v.V), `for example: "4.94", "4.98.2"`)
 		return
 	}
-	for i, part := range strings.Split(v.V, ".") {
-		if i >= len(oldestExim) {
-			break
-		}
-		n, _ := strconv.Atoi(part) // digits, by the pattern
-		if n < oldestExim[i] {
-			c.fail("EP302", v.Range, fmt.Sprintf("Exim %s is too old", v.V), "the generated text needs Exim 4.94 or newer")
-			return
-		}
-		if n > oldestExim[i] {
-			return
-		}
+	if version.Less(exim.Oldest) {
+		c.fail("EP302", v.Range, fmt.Sprintf("Exim %s is too old", v.V), fmt.Sprintf("the generated text needs Exim %s or newer", exim.Oldest))
 	}
 }
 
@@ -50,10 +36,11 @@ func (c *checker) stagesUsed() map[string]string {
 	for _, g := range c.set.Greylists {
 		need(plan.Rcpt, "greylist."+g.Name)
 		need(plan.Predata, "greylist."+g.Name)
+		need(plan.Data, "greylist."+g.Name) // of a message that came by BDAT
 	}
 	for _, lim := range c.set.Limits {
 		for _, e := range lim.Events {
-			need(stageOf(e.Name.V), "limit."+lim.Name)
+			need(plan.Events[e.Name.V].Stage, "limit."+lim.Name)
 		}
 	}
 	return used
@@ -85,6 +72,19 @@ func siteACLs(c *checker) {
 				fmt.Sprintf(`write %s = "..." in acl, with the value of acl_smtp_%s, or "" where the site has none`, stage, stage),
 				note(hcl.Range{}, "%s needs the stage %s", used[stage], stage))
 		}
+	}
+}
+
+// helperDirectory holds the helper's plan and the policies, which are not for
+// everybody to read.
+const helperDirectory = "/etc/exipol"
+
+// siteDirectory: the directory is open to everybody and goes away again, so it
+// holds nothing else.
+func siteDirectory(c *checker) {
+	if d := c.set.Site.Directory; path.Clean(d.V) == helperDirectory {
+		c.fail("EP307", d.Range, fmt.Sprintf("%s holds the helper's plan, which is not for everybody to read", helperDirectory),
+			"a directory of its own for the Exim text, such as /etc/exim4/exipol")
 	}
 }
 

@@ -110,7 +110,7 @@ var Codes = []Code{
 		Bad:         "greylist \"users\" {\n  traffic = \"submission\"\n}", Good: "greylist \"inbound\" {\n  traffic = \"inbound\"\n}"},
 	{Code: "EP207", Title: "An ACL of the site that would be lost",
 		Explanation: "The output takes the place of the site's ACL at each stage that a policy needs, and calls it. With the layout custom it must be told which one that is, or that there is none.",
-		Bad:         "site {\n  layout = \"custom\"\n}\ngreylist \"inbound\" {}", Good: "site {\n  layout = \"custom\"\n  acl {\n    rcpt    = \"check_rcpt\"\n    predata = \"\"\n  }\n}\ngreylist \"inbound\" {}"},
+		Bad:         "site {\n  layout = \"custom\"\n}\ngreylist \"inbound\" {}", Good: "site {\n  layout = \"custom\"\n  acl {\n    rcpt    = \"check_rcpt\"\n    predata = \"\"\n    data    = \"check_data\"\n  }\n}\ngreylist \"inbound\" {}"},
 	{Code: "EP208", Title: "The output's ACL named as the site's",
 		Explanation: "The ACL named is one that the output defines: it would call itself. Name the one that the site had before.",
 		Bad:         "site {\n  acl {\n    rcpt = \"exipol_rcpt\"\n  }\n}", Good: "site {\n  acl {\n    rcpt = \"acl_check_rcpt\"\n  }\n}"},
@@ -141,6 +141,12 @@ var Codes = []Code{
 	{Code: "EP217", Title: "A count of different ones that means nothing",
 		Explanation: "distinct(...) counts how many different ones there were: weights mean nothing to it, and of what is in the key there is only one.",
 		Bad:         helo("event = recipient\n  count = distinct(client.ip)", "client.ip"), Good: helo("event = recipient\n  count = distinct(recipient)", "client.ip")},
+	{Code: "EP218", Title: "Local traffic is not all local mail",
+		Explanation: "What a program gives to sendmail on its standard input passes none of Exim's SMTP ACLs; the traffic local is only what is spoken over SMTP without a network (exim -bs, -bS). Mail over a connection to 127.0.0.1 is relay traffic.",
+		Bad:         helo("traffic = \"local\"\n  event = recipient", "sender"), Good: helo("traffic = \"relay\"\n  event = recipient", "sender")},
+	{Code: "EP219", Title: "Recipients of a whole message",
+		Explanation: "A message may have many recipients: at the event message an entry for recipients matches only where all of them are in the list.",
+		Bad:         forRecipients("message"), Good: forRecipients("recipient")},
 
 	{Code: "EP301", Title: "Not a version of Exim",
 		Explanation: "site.exim is the oldest Exim that must run the output, as `exim -bV` prints it, in quotes.",
@@ -160,6 +166,9 @@ var Codes = []Code{
 	{Code: "EP306", Title: "The helper's timeout",
 		Explanation: "Exim counts the timeout in whole seconds and asks a second time after a failure, so it needs 2 seconds at least (an error). With the helper away a client waits up to twice the timeout, so it should not have more than 20 (a warning).",
 		Bad:         "helper {\n  timeout = \"1s\"\n}", Good: "helper {\n  timeout = \"3s\"\n}"},
+	{Code: "EP307", Title: "The helper's directory for the Exim text",
+		Explanation: "The Exim text lies in a directory that everybody may read, and that goes away with it. /etc/exipol is neither.",
+		Bad:         "site {\n  directory = \"/etc/exipol\"\n}", Good: "site {\n  directory = \"/etc/exim4/exipol\"\n}"},
 	{Code: "EP311", Title: "An ACL of the site's would be lost, or is not there",
 		Explanation: "The policies need a stage at which this Exim's configuration has another ACL than they name, or none where they name one. Theirs would take its place without calling it, or call what does not exist. Only `exipol check --exim` can see that."},
 	{Code: "EP312", Title: "strict_acl_vars is set",
@@ -187,6 +196,11 @@ func header(name string) string {
 
 func helo(more, key string) string {
 	return "limit \"noisy\" {\n  " + more + "\n  key = [" + key + "]\n  tier \"slow\" {\n    over = \"60/1h\"\n    defer {}\n  }\n}"
+}
+
+func forRecipients(event string) string {
+	return "list \"boxes\" {\n  recipients = [\"support@example.com\"]\n}\n" +
+		"limit \"rate\" {\n  event  = " + event + "\n  key    = [client.ip]\n  except = [list.boxes]\n  tier \"slow\" {\n    over = \"60/1h\"\n    defer {}\n  }\n}"
 }
 
 func eximRate(rate string) string {

@@ -33,6 +33,7 @@ type installData struct {
 	Direct                 []installStage // Debian: stages that have no macro
 	Options                []string       // other layouts: the site's lines that exipol.main replaces
 	Restore                []string       // and those to write again afterwards
+	Outputs                []string       // what the directory may hold of exipol's
 }
 
 // The paths that exipold's units know.
@@ -55,6 +56,7 @@ func installText(p *plan.Plan) string {
 		d.StoreDir = dir
 		d.Overrides = append(d.Overrides, "[Service]", "ReadWritePaths="+dir)
 	}
+	d.Outputs = []string{MainFile, ACLFile, SQLiteFile, MySQLFile, PlanFile, InstallFile, ManifestFile}
 	for _, s := range p.Stages {
 		d.add(installStage{Name: s.Name, Option: "acl_smtp_" + s.Name, SiteACL: s.SiteACL})
 	}

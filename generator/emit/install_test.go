@@ -291,3 +291,36 @@ func read(t *testing.T, path string) string {
 	}
 	return string(text)
 }
+
+// TestInstallRemoves: taking it away leaves nothing of exipol's, and whatever else
+// the site keeps in the directory.
+func TestInstallRemoves(t *testing.T) {
+	for _, layout := range []string{"debian", "upstream", "custom"} {
+		for name, own := range map[string]bool{"own directory": true, "with a file of the site's": false} {
+			t.Run(layout+" "+name, func(t *testing.T) {
+				dir := filepath.Join(t.TempDir(), "exipol")
+				p := installPlan(t, layout, dir)
+				writeText(t, p, dir)
+				mine := filepath.Join(dir, "mine.hcl")
+				if !own {
+					if err := os.WriteFile(mine, nil, 0o644); err != nil {
+						t.Fatal(err)
+					}
+				}
+				_, steps, _ := strings.Cut(installText(p), "Taking it away again")
+				_, steps, found := strings.Cut(steps, "    cd "+dir)
+				if !found || strings.Contains(steps, "rm -r") {
+					t.Fatalf("no removal of named files in\n%s", installText(p))
+				}
+				steps, _, _ = strings.Cut(steps, "    systemctl")
+				if out, err := exec.Command("/bin/sh", "-ec", "cd "+dir+steps).CombinedOutput(); err != nil {
+					t.Fatalf("%v\n%s", err, out)
+				}
+				left, err := filepath.Glob(dir + "/*")
+				if _, gone := os.Stat(dir); err != nil || own != os.IsNotExist(gone) || own != (len(left) == 0) {
+					t.Errorf("left: %q", left)
+				}
+			})
+		}
+	}
+}

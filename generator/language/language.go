@@ -181,7 +181,7 @@ var TypeDocs = []TypeDoc{
 	{Paths, "A list of such paths."},
 	{Mailbox, "A mail address: `\"abuse@example.com\"`."},
 	{Version, "An Exim version, in double quotes: `\"4.94\"`, `\"4.98.2\"`."},
-	{ACLName, "The name of an ACL in the site's Exim configuration; `\"\"` says that the site has none there."},
+	{ACLName, "The name of an ACL in the site's Exim configuration, of letters, digits and `_`; `\"\"` says that the site has none there."},
 	{Domains, "A list of domains: `\"example.com\"`, `\"*.example.com\"`, `\"@\"` (the host's own name), or `\"+name\"` for a `domainlist` of the site's Exim configuration."},
 	{Networks, "A list of addresses and networks: `[\"192.0.2.0/24\", \"2001:db8::/32\", \"198.51.100.7\"]`."},
 	{Network, "One address or network."},

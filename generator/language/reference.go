@@ -85,7 +85,7 @@ func writeVocabulary(b *strings.Builder) {
 	for _, t := range TypeDocs {
 		fmt.Fprintf(b, "| %s | %s |\n", t.Type, strings.ReplaceAll(t.Doc, "|", "\\|"))
 	}
-	b.WriteString("\n## Keys\n\nThe words of keys, and of `distinct(...)`. Every field is normalised before it is compared.\n\n| word | |\n|---|---|\n")
+	b.WriteString("\n## Keys\n\nThe words of keys, and of `distinct(...)`. Every field is normalised before it is compared (with `engine = \"exim\"` only put into lower case).\n\n| word | |\n|---|---|\n")
 	for _, k := range KeyFields {
 		fmt.Fprintf(b, "| `%s` | %s |\n", k.Text, k.Doc)
 	}

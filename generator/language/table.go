@@ -1,6 +1,7 @@
 package language
 
 const (
+	trafficDoc   = "Whose mail it is for. `local` is what is spoken over SMTP without a network (`exim -bs`, `-bS`), not what a program gives to `sendmail`."
 	modeDoc      = "Whether it acts, or only counts (in rows of its own) and logs what it would have done."
 	onFailureDoc = "What happens where the helper does not answer: last_known (blocks known before stay in force, all else passes), pass, or defer."
 	exceptDoc    = "Who is exempt: neither judged nor counted."
@@ -36,7 +37,7 @@ var siteBlock = Block{
 	Arguments: []Argument{
 		{Name: "exim", Type: Version, Default: `"4.94"`, Doc: "The oldest Exim that must run the output."},
 		{Name: "layout", Type: Word, Words: []string{"debian", "upstream", "custom"}, Default: `"debian"`, Doc: "The configuration that the output is installed into: Debian's, Exim's own default, or another one whose ACLs are named in `acl`."},
-		{Name: "directory", Type: Path, Instead: "`\"/etc/exim4/exipol\"` for the layout debian, `\"/etc/exim/exipol\"` for the others", Doc: "Where the generated Exim text is installed."},
+		{Name: "directory", Type: Path, Instead: "`\"/etc/exim4/exipol\"` for the layout debian, `\"/etc/exim/exipol\"` for the others", Doc: "Where the generated Exim text is installed, and nothing else: lower-case letters, digits and `_ . / -`."},
 		{Name: "mode", Type: Word, Words: modes, Instead: "each policy's own", Doc: "Overrides the mode of every policy."},
 		{Name: "admin", Type: Mailbox, Doc: "Who answers for this site's mail."},
 		{Name: "domains", Type: Domains, Default: `["+local_domains", "+relay_to_domains"]`, Doc: "What inbound mail may be for."},
@@ -65,7 +66,7 @@ var helperBlock = Block{
 		{Name: "socket", Type: Path, Default: `"/run/exipol/exipold.sock"`, Doc: "Its Unix socket."},
 		{Name: "timeout", Type: Duration, Default: `"3s"`, Doc: "How long one question may take, the second try included."},
 		{Name: "on_failure", Type: Word, Words: failures, Default: `"last_known"`, Doc: onFailureDoc},
-		{Name: "mainlog", Type: Paths, Default: `["/var/log/exim4/mainlog"]`, Doc: "The log files that the helper follows."},
+		{Name: "mainlog", Type: Paths, Default: `["/var/log/exim4/mainlog"]`, Doc: "The main logs. Nothing reads them yet: they are for the log follower of a later version."},
 	},
 }
 
@@ -104,7 +105,7 @@ var greylistBlock = Block{
 	Name: "greylist", Label: "name",
 	Doc: "Defers what it sees for the first time, and lets it through when it is tried again. It is asked after the site accepted the recipient; null senders are asked once a message, before DATA, so that other hosts' callouts pass; postmaster and abuse are never greylisted.",
 	Arguments: []Argument{
-		{Name: "traffic", Type: Word, Words: traffics, Default: `"inbound"`, Doc: "Whose mail it is for."},
+		{Name: "traffic", Type: Word, Words: traffics, Default: `"inbound"`, Doc: trafficDoc},
 		{Name: "key", Type: Key, Default: `[client.net, sender, recipient]`, Doc: "What has to be the same in the retry."},
 		{Name: "delay", Type: Duration, Default: `"5m"`, Doc: "A retry sooner than this is deferred again."},
 		{Name: "retry", Type: Duration, Default: `"24h"`, Doc: "A retry later than this counts as a first contact."},
@@ -136,7 +137,7 @@ var limitBlock = Block{
 	Name: "limit", Label: "name",
 	Doc: "Counts events for each key in sliding windows, and does something about those who are over a rate. Of all that applies the strongest verdict wins (drop, deny, defer, freeze, discard), the longest delay holds, and headers add up.",
 	Arguments: []Argument{
-		{Name: "traffic", Type: Word, Words: traffics, Default: `"inbound"`, Doc: "Whose mail it is for."},
+		{Name: "traffic", Type: Word, Words: traffics, Default: `"inbound"`, Doc: trafficDoc},
 		{Name: "event", Type: EventName, Doc: "What is counted. A limit has either `event` or `events`."},
 		{Name: "events", Type: Events, Doc: "What is counted, each with a weight."},
 		{Name: "key", Type: Key, Required: true, Doc: "Whom it is counted for."},
@@ -144,7 +145,7 @@ var limitBlock = Block{
 		{Name: "attempts", Type: Bool, Default: `false`, Doc: "Whether recipients and messages count that were refused in the end."},
 		{Name: "only", Type: References, Instead: "everybody", Doc: "Whom it is for; nobody else is judged or counted."},
 		{Name: "except", Type: References, Doc: exceptDoc},
-		{Name: "engine", Type: Word, Words: []string{"exipol", "exim"}, Default: `"exipol"`, Doc: "Who counts: the helper, or Exim's own `ratelimit` (for each host by itself, a moving average, without a helper)."},
+		{Name: "engine", Type: Word, Words: []string{"exipol", "exim"}, Default: `"exipol"`, Doc: "Who counts: the helper, or Exim's own `ratelimit` (for each host by itself, a moving average, without a helper; its keys are compared in lower case, not normalised otherwise; and the strongest verdict is tried first, so that it counts what a weaker one then refuses)."},
 		{Name: "mode", Type: Word, Words: modes, Default: `"enforce"`, Doc: modeDoc},
 		{Name: "on_failure", Type: Word, Words: failures, Instead: "the helper's", Doc: onFailureDoc},
 	},

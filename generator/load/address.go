@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -110,8 +111,13 @@ func (f field) mailbox() (string, bool) {
 
 var (
 	namedListPattern = regexp.MustCompile(`^\+[A-Za-z][A-Za-z0-9_]*$`)
-	aclPattern       = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]{0,100}$`)
+	// Exim looks up what looks like this (acl_check in its source), and takes anything
+	// else for a file or for the text of an ACL.
+	aclPattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,62}$`)
 )
+
+// aclVerbs begin the text of an ACL: where no ACL has such a name, Exim obeys it.
+var aclVerbs = []string{"accept", "defer", "deny", "discard", "drop", "require", "warn"}
 
 // domain reads an item of an Exim domain list. Lookups and regular expressions
 // are left to a named list of the site's own configuration.
@@ -132,7 +138,11 @@ func (f field) domain() (string, bool) {
 func (f field) acl() (string, bool) {
 	s, ok := f.str()
 	if ok && s != "" && !aclPattern.MatchString(s) {
-		f.fail("EP120", fmt.Sprintf("%q is not the name of an ACL", s), `the name of an ACL in Exim's configuration, or "" where there is none`)
+		f.fail("EP120", fmt.Sprintf("%q is not the name of an ACL", s), `the name of an ACL in Exim's configuration (letters, digits and _), or "" where there is none`)
+		return "", false
+	}
+	if ok && slices.Contains(aclVerbs, strings.ToLower(s)) {
+		f.fail("EP120", fmt.Sprintf("%q is not the name of an ACL but the text of one", s), "Exim would obey it: give the ACL another name in its configuration")
 		return "", false
 	}
 	return s, ok

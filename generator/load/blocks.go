@@ -68,7 +68,7 @@ func (l *loader) site() policy.Site {
 		DeclRange:  c.at,
 		Exim:       l.text(c, "exim"),
 		Layout:     l.word(c, "layout"),
-		Directory:  read(l, c, "directory", field.path),
+		Directory:  read(l, c, "directory", field.directory),
 		Mode:       l.word(c, "mode"),
 		Admin:      read(l, c, "admin", field.mailbox),
 		Domains:    readList(l, c, "domains", field.domain),

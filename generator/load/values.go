@@ -255,6 +255,19 @@ func (f field) network() (netip.Prefix, bool) {
 
 var pathPattern = regexp.MustCompile(`^/[A-Za-z0-9_./+@=:,-]*$`)
 
+var directoryPattern = regexp.MustCompile(`^[a-z0-9_./-]*$`)
+
+// directory reads the path that Exim's .include lines name. They cannot quote, and a
+// capital letter could be one of the site's macros.
+func (f field) directory() (string, bool) {
+	s, ok := f.path()
+	if ok && !directoryPattern.MatchString(s) {
+		f.fail("EP120", fmt.Sprintf("%q cannot be used as %s", s, f.arg.Name), "of lower-case letters, digits and _ . / - only: Exim might find one of the site's macros in anything else")
+		return "", false
+	}
+	return s, ok
+}
+
 // path reads an absolute path. What it may be made of is what neither Exim's
 // expansion nor a unit file nor a database address gives a meaning.
 func (f field) path() (string, bool) {

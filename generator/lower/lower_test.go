@@ -149,7 +149,7 @@ func TestStages(t *testing.T) {
 	}{
 		"greylist": {
 			greylists: []*policy.Greylist{greylist("x")},
-			want:      []string{"predata().after inbound null_sender: greylist.x", "rcpt(acl_check_rcpt).after inbound recipient: greylist.x"},
+			want:      []string{"data(acl_check_data).after inbound null_sender: greylist.x", "predata().after inbound null_sender: greylist.x", "rcpt(acl_check_rcpt).after inbound recipient: greylist.x"},
 		},
 		"each event": {
 			limits: []*policy.Limit{limit("a", plan.Connection), limit("b", plan.HeloEvent), limit("c", plan.UnknownRecipient), limit("d", plan.Recipient), limit("e", plan.Message)},
@@ -161,7 +161,7 @@ func TestStages(t *testing.T) {
 		"sorted": {
 			greylists: []*policy.Greylist{greylist("x")},
 			limits:    []*policy.Limit{limit("z", plan.Recipient), limit("a", plan.Recipient)},
-			want:      []string{"predata().after inbound null_sender: greylist.x", "rcpt(acl_check_rcpt).after inbound recipient: greylist.x limit.a limit.z"},
+			want:      []string{"data(acl_check_data).after inbound null_sender: greylist.x", "predata().after inbound null_sender: greylist.x", "rcpt(acl_check_rcpt).after inbound recipient: greylist.x limit.a limit.z"},
 		},
 		"several events": {
 			limits: []*policy.Limit{limit("a", "", events(plan.UnknownRecipient, plan.Connection))},

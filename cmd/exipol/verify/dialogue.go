@@ -8,16 +8,26 @@ import (
 	"strings"
 
 	"exipol/generator/plan"
-	"exipol/generator/wire"
 )
 
-// siteDomain is a domain of the site's in the sessions.
-const siteDomain = "site.example"
+// Names of the site's in the sessions: of the Exim itself, and of a domain in every
+// domain list that the policies name.
+const (
+	hostName   = "host.example"
+	siteDomain = "site.example"
+)
 
 // domain is one that the policies take for the site's.
 func domain(p *plan.Plan) string {
 	for _, d := range p.Domains {
-		if !strings.ContainsAny(d, "+*@!") {
+		switch name, wild := strings.CutPrefix(d, "*."); {
+		case strings.ContainsFunc(d, func(r rune) bool { return r > '~' }):
+			continue // a client would need SMTPUTF8 for it
+		case d == "@":
+			return hostName
+		case wild:
+			return "sub." + name
+		case !strings.ContainsAny(d, "+*"):
 			return d
 		}
 	}
@@ -35,22 +45,43 @@ func lists(p *plan.Plan) []string {
 	return names
 }
 
-// client is the address that a session of this traffic comes from.
-func client(p *plan.Plan, traffic string) string {
-	if traffic == plan.Relay {
-		for _, cidr := range p.RelayHosts {
-			if prefix, err := netip.ParsePrefix(cidr); err == nil {
-				return prefix.Addr().String()
+// client is the address that a session of this traffic comes from: for a limit that
+// Exim counts itself, one that it concerns. It is false where there is none.
+func client(p *plan.Plan, traffic string, l *plan.Limit) (string, bool) {
+	var only, except []string
+	if l != nil {
+		only, except = clients(p, l.Only), clients(p, l.Except)
+	}
+	// Addresses for documentation (RFC 5737, RFC 3849), besides those that are named.
+	candidates := []string{"192.0.2.99", "198.51.100.99", "203.0.113.99", "2001:db8::99"}
+	for _, cidr := range slices.Concat(p.RelayHosts, only) {
+		if prefix, err := netip.ParsePrefix(cidr); err == nil {
+			candidates = append(candidates, prefix.Addr().String())
+		}
+	}
+	for _, c := range candidates {
+		if traffic != plan.Submission && within(c, p.RelayHosts) != (traffic == plan.Relay) ||
+			traffic == plan.Inbound && within(c, p.Forwarders) ||
+			only != nil && !within(c, only) || within(c, except) {
+			continue
+		}
+		return c, true
+	}
+	return candidates[0], false
+}
+
+// clients are the client addresses of the lists.
+func clients(p *plan.Plan, refs []plan.Ref) (cidrs []string) {
+	for _, ref := range refs {
+		for _, l := range p.Lists {
+			for _, e := range l.Entries {
+				if l.Name == ref.List && e.Field == "client" {
+					cidrs = append(cidrs, e.Pattern)
+				}
 			}
 		}
 	}
-	// An address for documentation (RFC 5737) that no relay host or forwarder has.
-	for _, address := range []string{"192.0.2.99", "198.51.100.99", "203.0.113.99"} {
-		if !within(address, p.RelayHosts) && !within(address, p.Forwarders) {
-			return address
-		}
-	}
-	return "2001:db8::99"
+	return cidrs
 }
 
 func within(address string, cidrs []string) bool {
@@ -74,17 +105,18 @@ func dialogue(p *plan.Plan, s session) string {
 	if s.null {
 		sender = ""
 	}
+	const text = "From: sender@client.example\r\nSubject: check\r\n\r\ntext\r\n"
 	for range 2 {
 		say("MAIL FROM:<%s>", sender)
 		say("RCPT TO:<known@%s>", domain(p))
 		say("RCPT TO:<unknown@%s>", domain(p))
 		say("RCPT TO:<other@%s>", domain(p))
+		if s.chunks {
+			say("BDAT %d LAST\r\n%s", len(text), strings.TrimSuffix(text, "\r\n"))
+			continue
+		}
 		say("DATA")
-		say("From: sender@client.example")
-		say("Subject: check")
-		say("")
-		say("text")
-		say(".")
+		say("%s.", text)
 	}
 	say("QUIT")
 	return b.String()
@@ -95,7 +127,7 @@ func dialogue(p *plan.Plan, s session) string {
 func configuration(p *plan.Plan, dir string) string {
 	var b strings.Builder
 	say := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	say("primary_hostname = host.example")
+	say("primary_hostname = %s", hostName)
 	say("spool_directory = %s/spool", dir)
 	say("log_file_path = %s/log/%%slog", dir)
 	say("keep_environment =")
@@ -126,68 +158,4 @@ func configuration(p *plan.Plan, dir string) string {
 	say("begin transports\nnowhere:\n  driver = appendfile\n  file = /dev/null")
 	say("begin authenticators\nplain:\n  driver = plaintext\n  public_name = PLAIN\n  server_prompts = :\n  server_condition = yes\n  server_set_id = $auth2")
 	return b.String()
-}
-
-// plannedSessions lists, for every traffic that a policy concerns, one session for
-// each thing that could come back from the helper.
-func plannedSessions(p *plan.Plan) []session {
-	var out []session
-	for _, traffic := range plan.TrafficOrder {
-		answers, null := answers(p, traffic)
-		if len(answers) == 0 {
-			continue
-		}
-		for _, a := range answers {
-			out = append(out, session{traffic, false, a.text, traffic + " mail, " + a.name})
-			if null {
-				out = append(out, session{traffic, true, a.text, traffic + " mail with a null sender, " + a.name})
-			}
-		}
-	}
-	return out
-}
-
-type reply struct{ name, text string }
-
-// answers lists what the helper could say to questions of this traffic, and whether
-// null senders are asked about by themselves.
-func answers(p *plan.Plan, traffic string) (out []reply, null bool) {
-	add := func(name string, a wire.Answer) {
-		out = append(out, reply{"answered " + name, a.String()})
-	}
-	concerned := false
-	for _, g := range p.Greylists {
-		if g.Traffic == traffic {
-			concerned, null = true, true
-			add(plan.Defer, wire.Answer{Verdict: plan.Defer, By: g.Ref()})
-			add("would "+plan.Defer, wire.Answer{Verdict: plan.Accept, Would: plan.Defer, WouldBy: g.Ref()})
-		}
-	}
-	for _, l := range p.Limits {
-		if l.Traffic != traffic {
-			continue
-		}
-		concerned = true
-		for _, t := range l.Tiers {
-			ref := l.Ref() + "/" + t.Name
-			a := wire.Answer{Verdict: t.Verdict, Add: []string{ref}}
-			if t.Verdict != plan.Accept {
-				a.By = ref
-			}
-			if traffic != plan.Local { // outside of -bh Exim really sleeps
-				a.Delay, a.DelayBy = 1, ref
-			}
-			add(t.Verdict+" by "+ref, a)
-			add("would "+t.Verdict, wire.Answer{Verdict: plan.Accept, Would: t.Verdict, WouldBy: ref})
-		}
-	}
-	if !concerned {
-		return nil, false
-	}
-	for _, w := range []string{wire.WaiveNo, wire.WaiveMessage, wire.WaiveConnection} {
-		add(plan.Accept+" waive "+w, wire.Answer{Verdict: plan.Accept, Waive: w})
-	}
-	add(wire.Failed, wire.Answer{Verdict: wire.Failed})
-	out = append(out, reply{"answered with half a line", "v=1 verdict=acc"}, reply{"no helper", ""})
-	return out, null
 }

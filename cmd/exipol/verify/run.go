@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -32,31 +33,40 @@ type bench struct {
 	dir    string
 	socket string
 	plan   *plan.Plan
+	faults []Fault // each text once
 }
 
 // Run has the Exim binary read the text of p and execute it, in sessions with
-// nobody at the other end: every stage, for every traffic that a policy concerns,
-// with every answer that the helper could give, and with no helper at all. The
-// text is made once more for that, with another socket, so that a running helper
-// hears nothing of it. The site's own ACLs are replaced by ones that accept.
+// nobody at the other end: every half of every stage, for every traffic that a
+// policy concerns, with every answer that the helper could give, and with no helper
+// at all; and each rate that Exim counts itself. The text is made once more for that,
+// with another socket, so that a running helper hears nothing of it, and with other
+// rates. The site's own ACLs are replaced by ones that accept. A verdict that cannot
+// be seen in its session is a fault, too.
 func Run(ctx context.Context, exim string, p *plan.Plan) ([]Fault, error) {
-	exim, err := exec.LookPath(exim)
+	path, err := exec.LookPath(exim)
 	if err != nil {
-		return nil, err
+		return nil, cmp.Or(noProgram(exim, err), err)
 	}
 	dir, err := benchDir()
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{exim: exim, dir: dir, socket: filepath.Join(dir, "s")}
-	if err := b.write(p); err != nil {
+	b := &bench{exim: path, dir: dir, socket: filepath.Join(dir, "s")}
+	if err := b.write(rated(p, nowhere)); err != nil {
 		return nil, err
 	}
 	if fault, err := b.read(ctx); err != nil || fault != nil {
 		return fault, err
 	}
-	return b.sessions(ctx)
+	if err := b.sessions(ctx, plannedSessions(b.plan)); err != nil {
+		return nil, err
+	}
+	if err := b.rates(ctx, p); err != nil {
+		return nil, err
+	}
+	return b.faults, nil
 }
 
 // longestDir leaves room for a socket's name: its path has at most 107 bytes.
@@ -117,7 +127,7 @@ func (b *bench) write(p *plan.Plan) error {
 	}
 	for _, sub := range []string{"log", "spool"} {
 		path := filepath.Join(b.dir, sub)
-		if err := os.Mkdir(path, 0o777); err != nil {
+		if err := os.MkdirAll(path, 0o777); err != nil {
 			return err
 		}
 		// Exim writes there as its own user, whoever starts it.
@@ -160,35 +170,53 @@ var logTime = regexp.MustCompile(`(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d `)
 // begins with "exipol:".
 var trouble = regexp.MustCompile(`statement skipped|failed to expand|error in ACL|Temporary local problem|Unexpected failure|malformed|yntax error|unknown |invalid |missing |not allowed|cannot |can't `)
 
-// session is one SMTP session: who calls, and what the helper's stand-in answers.
-type session struct {
-	traffic string
-	null    bool   // null sender
-	answer  string // "" for no helper at all
-	name    string
-}
+// replied is how a policy's own text begins: whatever it says is no complaint. With
+// 503 it comes again, at DATA.
+var replied = regexp.MustCompile(`^(550[ -]5\.7\.1 |451[ -]4\.7\.1 |451[ -]4\.3\.2 |503-)`)
 
-func (b *bench) sessions(ctx context.Context) ([]Fault, error) {
+// sessions holds them all and collects the faults.
+func (b *bench) sessions(ctx context.Context, all []session) error {
 	helper := &standIn{path: b.socket}
 	defer helper.stop()
-	var faults []Fault
-	seen := map[string]bool{}
-	for _, s := range plannedSessions(b.plan) {
-		if err := helper.answer(s.answer); err != nil {
-			return nil, err
+	for _, s := range all {
+		if s.away {
+			helper.stop()
+		} else if err := helper.answer(s.at, s.answer); err != nil {
+			return err
 		}
 		lines, err := b.run(ctx, s)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, line := range lines {
-			if !seen[line] {
-				seen[line] = true
-				faults = append(faults, Fault{s.name, line})
+			if !slices.ContainsFunc(b.faults, func(f Fault) bool { return f.Text == line }) {
+				b.faults = append(b.faults, Fault{s.name, line})
 			}
 		}
 	}
-	return faults, nil
+	return nil
+}
+
+// rates makes the text anew for each rate that Exim counts itself, and exceeds it.
+func (b *bench) rates(ctx context.Context, p *plan.Plan) error {
+	for i := range p.Limits {
+		l := &p.Limits[i]
+		if l.Engine != plan.EngineExim {
+			continue
+		}
+		for j := range l.Tiers {
+			t := &l.Tiers[j]
+			for k := range t.Over {
+				if err := b.write(rated(p, place{i, j, k})); err != nil {
+					return err
+				}
+				if err := b.sessions(ctx, []session{rateSession(b.plan, l, t)}); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // run holds one session and returns what Exim complained of.
@@ -199,7 +227,7 @@ func (b *bench) run(ctx context.Context, s session) ([]string, error) {
 	if s.traffic == plan.Local {
 		args = append(args, "-bs")
 	} else {
-		args = append(args, "-bh", client(b.plan, s.traffic))
+		args = append(args, "-bh", s.client)
 	}
 	cmd := exec.CommandContext(ctx, b.exim, args...)
 	cmd.Stdin = strings.NewReader(dialogue(b.plan, s))
@@ -209,28 +237,35 @@ func (b *bench) run(ctx context.Context, s session) ([]string, error) {
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("%s: %s: %w", b.exim, s.name, ctx.Err())
 	}
-	var found []string
-	for line := range strings.Lines(out.String()) {
-		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, ">>>") || strings.Contains(line, "exipol: ") {
-			continue
-		}
-		if line = strings.TrimPrefix(line, "LOG: "); trouble.MatchString(line) {
+	var found, all []string
+	note := func(line string, complaint bool) {
+		all = append(all, line)
+		if complaint && !strings.Contains(line, "exipol: ") && !replied.MatchString(line) {
 			found = append(found, b.clean(line))
+		}
+	}
+	for line := range strings.Lines(out.String()) {
+		line = strings.TrimPrefix(strings.TrimSpace(line), "LOG: ")
+		if !strings.HasPrefix(line, ">>>") {
+			note(line, trouble.MatchString(line))
 		}
 	}
 	// Sessions without -bh write their log, and every panic is a fault.
 	for _, name := range []string{"mainlog", "paniclog"} {
 		text, _ := os.ReadFile(filepath.Join(b.dir, "log", name))
 		for line := range strings.Lines(string(text)) {
-			if name == "paniclog" || trouble.MatchString(line) && !strings.Contains(line, "exipol: ") {
-				found = append(found, b.clean(line))
-			}
+			note(strings.TrimSpace(line), name == "paniclog" || trouble.MatchString(line))
 		}
 		os.Remove(filepath.Join(b.dir, "log", name))
 	}
-	if err != nil && len(found) == 0 {
+	// After a session that it closed itself, as for drop, Exim may end with 1.
+	if err != nil && len(found) == 0 && (len(s.expect) == 0 || !cmd.ProcessState.Exited()) {
 		found = append(found, fmt.Sprintf("Exim ended with %v: %s", err, b.clean(lastLine(out.String()))))
+	}
+	for _, want := range s.expect {
+		if pattern := regexp.MustCompile(want); len(found) == 0 && !slices.ContainsFunc(all, pattern.MatchString) {
+			found = append(found, fmt.Sprintf("nothing in the session matches %s", want))
+		}
 	}
 	slices.Sort(found)
 	return slices.Compact(found), nil

@@ -2,8 +2,12 @@ package verify
 
 import (
 	"context"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"exipol/generator/plan"
 )
@@ -29,6 +33,9 @@ func handmade(t *testing.T, layout, traffic string) *plan.Plan {
 		Engine: plan.EngineHelper, Mode: plan.Enforce, OnFailure: plan.DeferMail,
 		Origin: plan.Origin{File: "a.hcl", Line: 1},
 	}
+	if traffic == plan.Local {
+		l.Key = []plan.Part{{Field: "sender"}}
+	}
 	early := l
 	early.Name = "early"
 	for i, v := range []string{plan.Drop, plan.Deny, plan.Defer} {
@@ -45,21 +52,50 @@ func handmade(t *testing.T, layout, traffic string) *plan.Plan {
 		}
 		l.Tiers = append(l.Tiers, tier)
 	}
-	p.Limits = []plan.Limit{l, early}
+	const hour = plan.Duration(time.Hour)
+	g := plan.Grey{
+		Name: "in", Traffic: traffic, Key: l.Key, Delay: hour, Retry: 24 * hour, Remember: 36 * hour,
+		Mode: plan.Enforce, OnFailure: plan.DeferMail, Message: "unknown so far", Origin: plan.Origin{File: "a.hcl", Line: 40},
+	}
+	if traffic != plan.Local { // where it would really wait
+		early.Tiers[0].Delay = &plan.Delay{Fixed: p.MaxDelay, Max: p.MaxDelay}
+		l.Tiers[len(l.Tiers)-1].Delay = &plan.Delay{Each: p.Timeout, Max: p.MaxDelay}
+	}
+	watch, watchGrey := l, g
+	watch.Name, watch.Mode, watchGrey.Name, watchGrey.Mode = "watch", plan.Observe, "watch", plan.Observe
+	exim, eximWatch := l, l
+	exim.Name, exim.Engine, exim.Except = "exim", plan.EngineExim, []plan.Ref{{List: "friends"}}
+	eximWatch.Name, eximWatch.Engine, eximWatch.Mode = "exim_watch", plan.EngineExim, plan.Observe
+	p.Lists = []plan.List{{Name: "friends", Entries: []plan.Entry{{Field: "client", Pattern: "198.51.100.0/24"}}}}
+	p.Limits = []plan.Limit{early, exim, eximWatch, l, watch}
+	p.Greylists = []plan.Grey{g, watchGrey}
 	for _, s := range []struct{ stage, before, after string }{
 		{plan.Connect, plan.Connection, ""}, {plan.Helo, plan.HeloEvent, ""},
-		{plan.Rcpt, plan.UnknownRecipient, plan.Recipient}, {plan.Data, "", plan.Message},
+		{plan.Rcpt, plan.UnknownRecipient, plan.Recipient}, {plan.Predata, "", plan.NullSender}, {plan.Data, "", plan.Message},
 	} {
+		if s.after == "" && (traffic == plan.Submission || traffic == plan.Local) {
+			continue // nobody is authenticated yet; nobody connects
+		}
 		stage := plan.Stage{Name: s.stage, SiteACL: "acl_check_" + s.stage}
 		ask := func(event string) []plan.Ask {
 			if event == "" {
 				return nil
 			}
-			ref := l.Ref()
-			if s.after == "" {
-				ref = early.Ref() // headers belong to a message
+			ask := plan.Ask{Traffic: traffic, Event: event, Policies: []string{l.Ref(), watch.Ref()}}
+			null := plan.Ask{Traffic: traffic, Event: plan.NullSender, Policies: []string{g.Ref(), watchGrey.Ref()}}
+			switch {
+			case s.after == "":
+				ask.Policies = []string{early.Ref()} // headers belong to a message
+			case event == plan.NullSender:
+				return []plan.Ask{null}
+			case event == plan.Message:
+				ask.Exim = []string{exim.Ref(), eximWatch.Ref()}
+				return []plan.Ask{ask, null}
+			case event == plan.Recipient:
+				ask.Exim = []string{exim.Ref(), eximWatch.Ref()}
+				ask.Policies = append(null.Policies, ask.Policies...)
 			}
-			return []plan.Ask{{Traffic: traffic, Event: event, Policies: []string{ref}}}
+			return []plan.Ask{ask}
 		}
 		stage.Before, stage.After = ask(s.before), ask(s.after)
 		p.Stages = append(p.Stages, stage)
@@ -70,23 +106,86 @@ func handmade(t *testing.T, layout, traffic string) *plan.Plan {
 	return p
 }
 
-// TestRunFinds has Exim run what it cannot: a header before there is a message.
+// TestRunFinds has Exim run what it cannot: a header before there is a message, a
+// message that is frozen before it comes.
 func TestRunFinds(t *testing.T) {
-	p := handmade(t, "custom", plan.Inbound)
-	p.Stages[0].Before[0].Policies = []string{"limit.all"}
-	if err := p.Seal(); err != nil {
-		t.Fatal(err)
+	for name, c := range map[string]struct {
+		change func(*plan.Plan)
+		want   string
+	}{
+		"first stage": {func(p *plan.Plan) {
+			p.Stages[0].Before[0].Policies = []string{"limit.all"}
+		}, "cannot use add_header condition in connection ACL"},
+		// The policy for connections wants mail deferred without the helper, and still
+		// what comes later is run.
+		"later stage": {func(p *plan.Plan) {
+			p.Stages[1].Before[0].Policies = []string{"limit.all"}
+		}, "cannot use add_header condition in EHLO or HELO ACL"},
+		// Sixty in an hour are more than any session has.
+		"a rate of Exim's": {func(p *plan.Plan) {
+			p.Stages[0].Before[0].Exim = []string{"limit.exim"}
+			for i := range p.Limits[1].Tiers {
+				p.Limits[1].Tiers[i].Over = []plan.Rate{{Count: 60, Per: p.MaxDelay}}
+			}
+		}, "cannot use add_header condition in connection ACL"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := handmade(t, "custom", plan.Inbound)
+			c.change(p)
+			if err := p.Seal(); err != nil {
+				t.Fatal(err)
+			}
+			faults, err := Run(context.Background(), "exim4", p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.ContainsFunc(faults, func(f Fault) bool { return strings.Contains(f.Text, c.want) }) {
+				t.Errorf("not found: %v", faults)
+			}
+		})
 	}
-	faults, err := Run(context.Background(), "exim4", p)
+}
+
+// TestRunSees: an answer that has no effect is a fault.
+func TestRunSees(t *testing.T) {
+	p := handmade(t, "custom", plan.Inbound)
+	dir, err := benchDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range faults {
-		if strings.Contains(f.Text, "cannot use add_header condition in connection ACL") {
-			return
+	defer os.RemoveAll(dir)
+	b := &bench{exim: "exim4", dir: dir, socket: filepath.Join(dir, "s")}
+	if err := b.write(rated(p, nowhere)); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range plannedSessions(b.plan) {
+		if len(s.expect) == 0 {
+			continue
+		}
+		s.answer = accept
+		b.faults = nil
+		if err := b.sessions(context.Background(), []session{s}); err != nil {
+			t.Fatal(err)
+		}
+		if len(b.faults) == 0 {
+			t.Errorf("%s: a plain accept is taken for it", s.name)
 		}
 	}
-	t.Errorf("not found: %v", faults)
+	for i := range p.Limits {
+		for j := range p.Limits[i].Tiers {
+			if p.Limits[i].Engine != plan.EngineExim {
+				continue
+			}
+			b.faults = nil
+			if err := b.sessions(context.Background(), []session{rateSession(b.plan, &p.Limits[i], &p.Limits[i].Tiers[j])}); err != nil {
+				t.Fatal(err)
+			}
+			if len(b.faults) == 0 {
+				t.Errorf("%s/%s: a rate that is not exceeded is taken for one", p.Limits[i].Ref(), p.Limits[i].Tiers[j].Name)
+			}
+		}
+	}
 }
 
 // TestRunReads has Exim read what it cannot.

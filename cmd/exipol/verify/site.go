@@ -7,7 +7,9 @@ package verify
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -42,10 +44,26 @@ func AskSite(ctx context.Context, exim, config string) (Site, error) {
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
+	if err := noProgram(exim, err); err != nil {
+		return Site{}, err
+	}
 	if err != nil {
 		return Site{}, fmt.Errorf("%s -bP: %w%s", exim, err, detail(stderr.Bytes()))
 	}
 	return parseSite(string(out)), nil
+}
+
+// noProgram says of a program that cannot be started which one it is and who named
+// it; nil for any other error.
+func noProgram(exim string, err error) error {
+	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, exec.ErrNotFound) && !errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	why := "no such program"
+	if errors.Is(err, fs.ErrPermission) {
+		why = "no program that may be run"
+	}
+	return fmt.Errorf("%s: %s (--exim)", exim, why)
 }
 
 func parseSite(out string) Site {

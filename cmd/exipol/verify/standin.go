@@ -7,23 +7,25 @@ import (
 	"os"
 	"sync"
 
+	"exipol/generator/plan"
 	"exipol/generator/wire"
 )
 
-// standIn answers every question in the helper's place with one fixed text, or,
-// where that is empty, is not there.
+// standIn answers in the helper's place: with one fixed text at one half of a stage,
+// and with a plain accept everywhere else.
 type standIn struct {
 	path     string
 	listener net.Listener
 	done     sync.WaitGroup
 }
 
-// answer starts the stand-in with this text, instead of what it said before.
-func (s *standIn) answer(text string) error {
+// accept is the plain answer.
+var accept = wire.Answer{Verdict: plan.Accept}.String()
+
+// answer starts the stand-in with this text for questions of one place ("rcpt.after"),
+// instead of what it said before.
+func (s *standIn) answer(at, text string) error {
 	s.stop()
-	if text == "" {
-		return nil
-	}
 	l, err := net.Listen("unix", s.path)
 	if err != nil {
 		return err
@@ -39,8 +41,13 @@ func (s *standIn) answer(text string) error {
 			if err != nil {
 				return // closed by stop
 			}
-			_, _ = io.Copy(io.Discard, io.LimitReader(conn, wire.MaxQuestion))
-			_, _ = io.WriteString(conn, text)
+			question, _ := io.ReadAll(io.LimitReader(conn, wire.MaxQuestion))
+			said := text
+			// A question that cannot be read gets the text, too: it is the text's business.
+			if q, err := wire.ParseQuestion(question); err == nil && q.Stage+"."+q.Half != at {
+				said = accept
+			}
+			_, _ = io.WriteString(conn, said)
 			conn.Close()
 		}
 	})

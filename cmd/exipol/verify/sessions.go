@@ -1,0 +1,242 @@
+package verify
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"exipol/generator/plan"
+	"exipol/generator/wire"
+)
+
+// session is one SMTP session: who calls, what the helper's stand-in answers at one
+// half of one stage, and what must be seen of that.
+type session struct {
+	name    string
+	traffic string
+	client  string
+	null    bool // null sender
+	chunks  bool // BDAT instead of DATA
+	away    bool // no helper at all
+	at      string
+	answer  string
+	expect  []string // regular expressions: each matches a line of the session or the log
+}
+
+// plannedSessions lists, for every traffic and every half of a stage that asks for
+// it, one session for each thing that could come back from the helper. Everywhere
+// else in the session the helper accepts, so that nothing ends it before.
+func plannedSessions(p *plan.Plan) []session {
+	var out []session
+	for _, traffic := range plan.TrafficOrder {
+		var found []session
+		for _, stage := range p.Stages {
+			found = append(found, halfSessions(p, traffic, stage.Name, plan.Before, stage.Before)...)
+			found = append(found, halfSessions(p, traffic, stage.Name, plan.After, stage.After)...)
+		}
+		if found == nil {
+			continue
+		}
+		for _, null := range []bool{false, true} {
+			found = append(found,
+				session{name: "accepted everywhere", null: null, answer: accept},
+				session{name: "no helper", null: null, away: true})
+		}
+		address, fits := client(p, traffic, nil)
+		for _, s := range found {
+			s.name, s.traffic, s.client = traffic+" mail, "+s.name, traffic, address
+			if s.null {
+				s.name += ", null sender"
+			}
+			if !fits {
+				s.expect = nil // nobody is such a client
+			}
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// halfSessions are those of one half of a stage.
+func halfSessions(p *plan.Plan, traffic, stage, half string, asks []plan.Ask) []session {
+	var out []session
+	for _, ask := range asks {
+		if ask.Traffic != traffic || len(ask.Policies) == 0 {
+			continue
+		}
+		add := func(name, answer string, expect ...string) {
+			null := ask.Event == plan.NullSender
+			out = append(out, session{
+				name: stage + "." + half + " answered " + name, at: stage + "." + half, answer: answer, expect: expect,
+				null: null, chunks: null && stage == plan.Data,
+			})
+		}
+		for _, r := range replies(p, traffic, ask.Policies) {
+			add(r.name, r.answer.String(), r.expect...)
+		}
+		for _, w := range []string{wire.WaiveNo, wire.WaiveMessage, wire.WaiveConnection} {
+			add(plan.Accept+" waive "+w, wire.Answer{Verdict: plan.Accept, Waive: w}.String())
+		}
+		failed := failures(p, traffic, ask, asks)
+		add(wire.Failed, wire.Answer{Verdict: wire.Failed}.String(), failed...)
+		add("with half a line", "v=1 verdict=acc", failed...)
+	}
+	return out
+}
+
+// reply is something that the helper could say, and what Exim then shows.
+type reply struct {
+	name   string
+	answer wire.Answer
+	expect []string
+}
+
+// replies lists what the helper could say of these policies.
+func replies(p *plan.Plan, traffic string, refs []string) (out []reply) {
+	for _, g := range p.Greylists {
+		if !slices.Contains(refs, g.Ref()) {
+			continue
+		}
+		out = append(out, said(g.Mode, g.Ref(), wire.Answer{Verdict: plan.Defer, By: g.Ref()}))
+	}
+	for _, l := range p.Limits {
+		if !slices.Contains(refs, l.Ref()) {
+			continue
+		}
+		for _, t := range l.Tiers {
+			ref := l.Ref() + "/" + t.Name
+			a := wire.Answer{Verdict: t.Verdict}
+			if t.Verdict != plan.Accept {
+				a.By = ref
+			}
+			// Outside of -bh, which local traffic needs, Exim really sleeps.
+			if t.Delay != nil && (traffic != plan.Local || l.Mode == plan.Observe) {
+				a.Delay, a.DelayBy = 1, ref
+			}
+			if len(t.AddHeader) > 0 && (t.Verdict == plan.Accept || t.Verdict == plan.Freeze) {
+				a.Add = []string{ref}
+			}
+			out = append(out, said(l.Mode, ref, a))
+		}
+	}
+	return out
+}
+
+// said is a reply with what must be seen of it; of an observing policy it is what
+// would have been said.
+func said(mode, ref string, a wire.Answer) reply {
+	if mode == plan.Observe {
+		would := a.Verdict
+		if would == plan.Accept && a.Delay > 0 {
+			would = "delay"
+		}
+		return reply{"would " + would + " by " + ref, wire.Answer{Verdict: plan.Accept, Would: would, WouldBy: ref},
+			[]string{logged("observe " + ref + ": would " + would + " ")}}
+	}
+	r := reply{name: a.Verdict + " by " + ref, answer: a, expect: shown(a.Verdict, ref)}
+	if a.Delay > 0 {
+		r.expect = append(r.expect, logged(ref+" delays "))
+	}
+	if a.Verdict == plan.Freeze {
+		r.expect = append(r.expect, logged(ref+" freezes "))
+	}
+	return r
+}
+
+// shown is what a verdict shows in a session, nil for one that lets the mail pass.
+func shown(verdict, ref string) []string {
+	named := `[ -].*\(` + regexp.QuoteMeta(ref) + `\)$`
+	switch verdict {
+	case plan.Drop, plan.Deny:
+		return []string{"^550" + named}
+	case plan.Defer:
+		return []string{"^451" + named}
+	case plan.Discard:
+		return []string{"exipol: " + regexp.QuoteMeta(ref) + "$"}
+	}
+	return nil
+}
+
+func logged(text string) string { return "exipol: " + regexp.QuoteMeta(text) }
+
+// failures is what must be seen where the helper gives no answer: a deferral, if one
+// of the policies asked for the event wants that of every client. Another one of the
+// same half may come before it.
+func failures(p *plan.Plan, traffic string, ask plan.Ask, asks []plan.Ask) []string {
+	var names []string
+	sure := false
+	add := func(ref, mode, onFailure string, except []plan.Ref) {
+		asked := slices.ContainsFunc(asks, func(a plan.Ask) bool { return a.Traffic == traffic && slices.Contains(a.Policies, ref) })
+		if asked && mode != plan.Observe && onFailure == plan.DeferMail {
+			names = append(names, regexp.QuoteMeta(ref))
+			sure = sure || len(except) == 0 && slices.Contains(ask.Policies, ref)
+		}
+	}
+	for _, g := range p.Greylists {
+		add(g.Ref(), g.Mode, g.OnFailure, g.Except)
+	}
+	for _, l := range p.Limits {
+		add(l.Ref(), l.Mode, l.OnFailure, l.Except)
+	}
+	if !sure {
+		return nil
+	}
+	return []string{`^451[ -].*\((` + strings.Join(names, "|") + `)\)$`}
+}
+
+// never is a rate that no session reaches.
+const never = 1_000_000_000
+
+// place is a rate's, by the indexes of its limit, its tier and itself.
+type place struct{ limit, tier, rate int }
+
+// nowhere is no rate's.
+var nowhere = place{-1, -1, -1}
+
+// rated is a plan in which Exim itself finds one rate exceeded at once, and no other.
+func rated(p *plan.Plan, only place) *plan.Plan {
+	out := *p
+	out.Limits = slices.Clone(p.Limits)
+	for i := range out.Limits {
+		l := &out.Limits[i]
+		if l.Engine != plan.EngineExim {
+			continue
+		}
+		l.Tiers = slices.Clone(l.Tiers)
+		for j := range l.Tiers {
+			t := &l.Tiers[j]
+			over := slices.Clone(t.Over)
+			for k := range over {
+				over[k].Count = never
+				if (place{i, j, k}) == only {
+					over[k].Count = 1
+				}
+			}
+			t.Over = over
+			if t.Delay != nil && l.Traffic == plan.Local { // where Exim really sleeps
+				second, _ := plan.ParseDuration("1s")
+				t.Delay = &plan.Delay{Fixed: second, Max: second}
+			}
+		}
+	}
+	return &out
+}
+
+// rateSession is the session in which a tier of a limit trips that Exim counts.
+func rateSession(p *plan.Plan, l *plan.Limit, t *plan.Tier) session {
+	ref := l.Ref() + "/" + t.Name
+	s := session{name: l.Traffic + " mail, " + ref + " exceeded", traffic: l.Traffic, answer: accept}
+	switch {
+	case l.Mode == plan.Observe:
+		s.expect = []string{logged("observe " + ref + ": would ")}
+	case t.Verdict == plan.Accept || t.Verdict == plan.Freeze:
+		s.expect = []string{logged(ref + " [")}
+	default:
+		s.expect = shown(t.Verdict, ref)
+	}
+	var fits bool
+	if s.client, fits = client(p, l.Traffic, l); !fits {
+		s.expect = nil
+	}
+	return s
+}
