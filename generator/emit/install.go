@@ -25,6 +25,7 @@ type installStage struct {
 type installData struct {
 	Plan, Dir, Group, Exim string
 	StoreDir               string         // directory of the store's file, where the units do not make it
+	SocketDir, StateDir    string         // directories of the socket and of the store's file
 	Overrides              []string       // what the units need to be told, as a section and a setting
 	Names                  []string       // of the stages
 	Stages                 []installStage //
@@ -49,6 +50,7 @@ func installText(p *plan.Plan) string {
 	if p.Layout == "debian" {
 		d.Group, d.Exim = "Debian-exim", "/usr/sbin/exim4"
 	}
+	d.SocketDir, d.StateDir = path.Dir(p.Socket), path.Dir(p.Store.Path)
 	if p.Socket != unitSocket {
 		d.Overrides = append(d.Overrides, "[Socket]", "ListenStream=", "ListenStream="+p.Socket)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 
@@ -130,6 +131,11 @@ func configuration(p *plan.Plan, dir string) string {
 	say("primary_hostname = %s", hostName)
 	say("spool_directory = %s/spool", dir)
 	say("log_file_path = %s/log/%%slog", dir)
+	if uid := os.Geteuid(); uid != 0 {
+		// Exim gives the files of its spool to its own user, which only root may do.
+		say("exim_user = %d", uid)
+		say("exim_group = %d", os.Getegid())
+	}
 	say("keep_environment =")
 	say("host_lookup =")
 	say("rfc1413_hosts =")

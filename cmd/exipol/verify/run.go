@@ -168,7 +168,7 @@ var logTime = regexp.MustCompile(`(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d `)
 
 // trouble is how Exim speaks of what it could not do. What the text itself logs
 // begins with "exipol:".
-var trouble = regexp.MustCompile(`statement skipped|failed to expand|error in ACL|Temporary local problem|Unexpected failure|malformed|yntax error|unknown |invalid |missing |not allowed|cannot |can't `)
+var trouble = regexp.MustCompile(`statement skipped|failed to expand|error in ACL|Temporary local problem|Unexpected failure|malformed|yntax error|unknown |invalid |missing |not allowed|cannot |can't |\) failed`)
 
 // replied is how a policy's own text begins: whatever it says is no complaint. With
 // 503 it comes again, at DATA.

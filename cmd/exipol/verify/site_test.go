@@ -30,7 +30,12 @@ func TestAskSite(t *testing.T) {
 	if !got[0].Named() || got[1].Named() || !got[2].Named() {
 		t.Errorf("named: %v", got)
 	}
-	if _, err := AskSite(context.Background(), "exim4", config+".not"); err == nil {
-		t.Error("a configuration that is not there has no ACLs")
+	// Exim logs such a fault, and must not do it in the machine's own log.
+	broken := filepath.Join(t.TempDir(), "broken.conf")
+	if err := os.WriteFile(broken, []byte("log_file_path = "+filepath.Dir(broken)+"/%slog\nnonsense = 1\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := AskSite(context.Background(), "exim4", broken); err == nil {
+		t.Error("a configuration that Exim cannot read has no ACLs")
 	}
 }
