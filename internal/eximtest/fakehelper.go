@@ -63,9 +63,13 @@ var (
 	Rubbish = Mode{name: "rubbish", listen: true, talk: func(_ context.Context, _ []byte, conn net.Conn) {
 		_, _ = conn.Write(junk())
 	}}
-	// Endless: an answer that goes on and on, a few bytes at a time.
+	// Endless: an answer that goes on and on, a few bytes at a time; for four seconds,
+	// which is longer than anybody waits who has a timeout. More would test Exim: its
+	// timeout is an alarm that ends a read, and where it comes between two of them
+	// (seen under load), Exim reads on for as long as anything comes.
 	Endless = Mode{name: "endless", listen: true, talk: func(ctx context.Context, _ []byte, conn net.Conn) {
-		for word := "v=1"; ctx.Err() == nil; word = " verdict=accept" {
+		end := time.Now().Add(4 * time.Second)
+		for word := "v=1"; ctx.Err() == nil && time.Now().Before(end); word = " verdict=accept" {
 			if _, err := io.WriteString(conn, word); err != nil {
 				return
 			}
