@@ -14,6 +14,7 @@ greylist "classic" {
   delay    = "5m"  # an earlier retry is deferred again
   retry    = "24h" # some hosts wait for hours; a later retry starts anew
   remember = "36d" # a monthly mail finds the door open
+  give_up  = "4h"  # from whatever networks: for senders that retry from many
 
   # A network that has come back five times, in five different hours, is no longer
   # asked. The tarpits beside this file may except greylist.classic.trusted.

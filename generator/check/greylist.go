@@ -18,6 +18,10 @@ func greylistTimes(c *checker) {
 				"retry must be longer than delay, by hours rather than minutes", note(other.Range, "%s is %s", name, other.V))
 			continue
 		}
+		if g.GiveUp.Set && g.GiveUp.V < g.Delay.V {
+			c.warn("EP203", g.GiveUp.Range, fmt.Sprintf("mail is let through after %s (give_up), before any retry could pass after %s (delay)", g.GiveUp.V, g.Delay.V),
+				"give_up is for senders that retry from another network each time: hours rather than minutes", note(g.Delay.Range, "delay is %s", g.Delay.V))
+		}
 		if g.Remember.V < g.Delay.V {
 			c.warn("EP203", g.Remember.Range, fmt.Sprintf("what passed is forgotten after %s, sooner than a new key could pass", g.Remember.V),
 				"mail that comes once a month needs 36d")

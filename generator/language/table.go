@@ -110,6 +110,7 @@ var greylistBlock = Block{
 		{Name: "delay", Type: Duration, Default: `"5m"`, Doc: "A retry sooner than this is deferred again."},
 		{Name: "retry", Type: Duration, Default: `"24h"`, Doc: "A retry later than this counts as a first contact."},
 		{Name: "remember", Type: Duration, Default: `"36d"`, Doc: "How long a key that passed is known after its last use."},
+		{Name: "give_up", Type: Duration, Doc: "From whatever client, no mail of one sender to one recipient waits longer than this in all: for senders that retry from another network each time. Null senders have no such pair."},
 		{Name: "except", Type: References, Doc: exceptDoc},
 		{Name: "mode", Type: Word, Words: modes, Default: `"enforce"`, Doc: modeDoc},
 		{Name: "on_failure", Type: Word, Words: failures, Instead: "the helper's", Doc: onFailureDoc},

@@ -192,6 +192,7 @@ func (l *loader) greylist(b *hcl.Block) *policy.Greylist {
 		Delay:     l.duration(c, "delay"),
 		Retry:     l.duration(c, "retry"),
 		Remember:  l.duration(c, "remember"),
+		GiveUp:    l.duration(c, "give_up"),
 		Except:    l.references(c, "except"),
 		Mode:      l.word(c, "mode"),
 		OnFailure: l.word(c, "on_failure"),

@@ -140,6 +140,7 @@ func greylist(set *policy.Set, g *policy.Greylist) plan.Grey {
 		Delay:     g.Delay.V,
 		Retry:     g.Retry.V,
 		Remember:  g.Remember.V,
+		GiveUp:    g.GiveUp.V,
 		Except:    refs(g.Except),
 		Mode:      mode(set, g.Mode),
 		OnFailure: onFailure(set, g.OnFailure),

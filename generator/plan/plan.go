@@ -175,9 +175,10 @@ type Grey struct {
 	Name      string   `json:"name"`
 	Traffic   string   `json:"traffic"`
 	Key       []Part   `json:"key"`
-	Delay     Duration `json:"delay"`    // a retry earlier than this is deferred again
-	Retry     Duration `json:"retry"`    // a retry later than this starts anew
-	Remember  Duration `json:"remember"` // a passed key is known for so long after its last use
+	Delay     Duration `json:"delay"`             // a retry earlier than this is deferred again
+	Retry     Duration `json:"retry"`             // a retry later than this starts anew
+	Remember  Duration `json:"remember"`          // a passed key is known for so long after its last use
+	GiveUp    Duration `json:"give_up,omitempty"` // no sender and recipient wait longer in all; 0: for ever
 	Except    []Ref    `json:"except,omitempty"`
 	Trust     *Trust   `json:"trust,omitempty"`
 	Mode      string   `json:"mode"`

@@ -103,6 +103,7 @@ type Greylist struct {
 	Delay     Value[plan.Duration]
 	Retry     Value[plan.Duration]
 	Remember  Value[plan.Duration]
+	GiveUp    Value[plan.Duration] // not Set: never
 	Except    []Ref
 	Trust     *Trust
 	Mode      Value[string]

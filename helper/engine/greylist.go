@@ -86,37 +86,88 @@ func (e *Engine) judgeTriplet(j *judgement, g *plan.Grey, q *wire.Question, now 
 		return err
 	}
 	ms := now.UnixMilli()
-	switch age := ms - row.First; {
-	case !ok || ms >= row.Expires || row.Passed == 0 && (age > g.Retry.Milliseconds() || age < 0): // age < 0: the clock was ahead
+	age := ms - row.First
+	fresh := !ok || ms >= row.Expires || row.Passed == 0 && (age > g.Retry.Milliseconds() || age < 0) // age < 0: the clock was ahead
+	early := !fresh && row.Passed == 0 && age < g.Delay.Milliseconds()
+	if !fresh && !early {
+		j.letIn(table, k, row, g.Remember, now)
+		j.credit(g, q, client, now)
+		return nil
+	}
+	enough, err := j.waitedEnough(g, q, now, st)
+	if err != nil {
+		return err
+	}
+	if fresh {
 		row = SeenRow{First: ms, Expires: ms + g.Retry.Milliseconds()}
+	}
+	switch {
+	case enough: // but a client that did not retry has earned no trust
+		j.letIn(table, k, row, g.Remember, now)
+	case fresh:
 		j.always = append(j.always, PutSeen{table, k, row})
 		j.deferIt("first contact, may retry in %s and within %s", g.Delay, g.Retry)
-		return nil
-	case row.Passed == 0 && age < g.Delay.Milliseconds():
-		j.deferIt("seen %s ago, may retry in %s", ago(age), ago(g.Delay.Milliseconds()-age))
-		return nil
-	case row.Passed == 0:
-		row.Passed = ms
-		row.Expires = ms + g.Remember.Milliseconds()
-		j.always = append(j.always, PutSeen{table, k, row})
-		j.say("", plan.Accept, "retried after %s: passes", ago(age))
 	default:
-		j.say("", plan.Accept, "passed for the first time %s ago", ago(ms-row.Passed))
-		if end, far := slid(row.Expires, now, g.Remember); far {
-			row.Expires = end
-			j.always = append(j.always, PutSeen{table, k, row})
-		}
-	}
-	if t := g.Trust; t != nil && (client.Passes == 0 || ms < client.Counted || ms-client.Counted >= t.Per.Milliseconds()) {
-		if client.First == 0 {
-			client.First = ms
-		}
-		client.Passes++
-		client.Counted = ms
-		client.Expires = ms + t.Remember.Milliseconds()
-		j.accepted = append(j.accepted, PutSeen{trustRow(g), key(t.Key, q), client})
+		j.deferIt("seen %s ago, may retry in %s", ago(age), ago(g.Delay.Milliseconds()-age))
 	}
 	return nil
+}
+
+// letIn notes that a key passed, or moves its end on.
+func (j *judgement) letIn(table, k string, row SeenRow, remember plan.Duration, now time.Time) {
+	ms := now.UnixMilli()
+	if row.Passed == 0 {
+		j.say("", plan.Accept, "retried after %s: passes", ago(ms-row.First))
+		row.Passed = ms
+		row.Expires = ms + remember.Milliseconds()
+		j.always = append(j.always, PutSeen{table, k, row})
+		return
+	}
+	j.say("", plan.Accept, "passed for the first time %s ago", ago(ms-row.Passed))
+	if end, far := slid(row.Expires, now, remember); far {
+		row.Expires = end
+		j.always = append(j.always, PutSeen{table, k, row})
+	}
+}
+
+// credit counts a pass for the client, one in a while.
+func (j *judgement) credit(g *plan.Grey, q *wire.Question, client SeenRow, now time.Time) {
+	t, ms := g.Trust, now.UnixMilli()
+	if t == nil || client.Passes > 0 && ms >= client.Counted && ms-client.Counted < t.Per.Milliseconds() {
+		return
+	}
+	if client.First == 0 {
+		client.First = ms
+	}
+	client.Passes++
+	client.Counted = ms
+	client.Expires = ms + t.Remember.Milliseconds()
+	j.accepted = append(j.accepted, PutSeen{trustRow(g), key(t.Key, q), client})
+}
+
+// waitedEnough says whether a sender has tried to reach a recipient for so long, from
+// whatever client, that it is time to give up. The pair's first contact is noted.
+func (j *judgement) waitedEnough(g *plan.Grey, q *wire.Question, now time.Time, st State) (bool, error) {
+	if g.GiveUp == 0 || q.Sender == "" {
+		return false, nil
+	}
+	table := rows(g.Ref(), g.Mode) + ".pair"
+	k := key([]plan.Part{{Field: "sender"}, {Field: "recipient"}}, q)
+	pair, ok, err := st.Seen(table, k)
+	if err != nil {
+		return false, err
+	}
+	ms := now.UnixMilli()
+	if !ok || ms >= pair.Expires || ms < pair.First {
+		// A retry counts for as long after give_up as one counts after delay.
+		pair = SeenRow{First: ms, Expires: ms + g.GiveUp.Milliseconds() + g.Retry.Milliseconds()}
+		j.always = append(j.always, PutSeen{table, k, pair})
+	}
+	if ms-pair.First < g.GiveUp.Milliseconds() {
+		return false, nil
+	}
+	j.say("", plan.Accept, "the sender has tried to reach this recipient for %s: gives up", ago(ms-pair.First))
+	return true, nil
 }
 
 func (j *judgement) deferIt(format string, args ...any) {

@@ -386,3 +386,29 @@ func TestErrorsOfTheStore(t *testing.T) {
 		}
 	}
 }
+
+// TestGiveUp: the pair of sender and recipient is timed from its first contact, by
+// whatever client; a client that is let in for that has earned no trust.
+func TestGiveUp(t *testing.T) {
+	w := newWorld(t, makePlan(grey(trust, func(g *plan.Grey) { g.GiveUp = dur("1h") })))
+	clients := []string{"192.0.2.1", "198.51.100.20", "203.0.113.1", "192.0.3.1"}
+	for _, c := range clients[:3] {
+		w.want(says(plan.Recipient, from(c)), later, "greylist.inbound")
+		w.wait(20 * time.Minute)
+	}
+	before := len(w.mem.seen)
+	w.want(says(plan.Recipient, from(clients[3])), accept, "")
+	for k := range w.mem.seen {
+		if k[0] == "greylist.inbound.trusted" {
+			t.Errorf("trust was earned: %v", k)
+		}
+	}
+	if len(w.mem.seen) != before+1 {
+		t.Errorf("%d rows, want one more than %d", len(w.mem.seen), before)
+	}
+	w.want(says(plan.Recipient, from(clients[3])), accept, "") // known now
+	w.want(says(plan.Recipient, from(clients[3]), sender("new@example.net")), later, "greylist.inbound")
+	w.want(says(plan.NullSender, from(clients[0])), later, "greylist.inbound")
+	w.wait(2 * time.Hour)
+	w.want(says(plan.NullSender, from(clients[1])), later, "greylist.inbound") // a null sender is nobody in particular
+}

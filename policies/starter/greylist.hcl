@@ -7,6 +7,7 @@ greylist "classic" {
   delay    = "5m"  # an earlier retry is deferred again
   retry    = "24h" # a later retry starts anew
   remember = "36d" # after the last use
+  give_up  = "4h"  # in all, for senders that retry from many networks
   except   = [list.friends]
 
   # A network that has come back five times, in five different hours, is no longer
