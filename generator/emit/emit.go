@@ -49,13 +49,17 @@ func Files(p *plan.Plan, sources []Source, version string) ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
+	install, err := installText(p)
+	if err != nil {
+		return nil, err
+	}
 	files := []File{
 		{MainFile, []byte(header(p, sources) + main)},
 		{ACLFile, []byte(header(p, sources) + acl)},
 		{SQLiteFile, []byte(ddl.SQLite(p.Tables, p.ID))},
 		{MySQLFile, []byte(ddl.MySQL(p.Tables, p.ID))},
 		{PlanFile, encoded},
-		{InstallFile, []byte(installText(p))},
+		{InstallFile, []byte(install)},
 	}
 	manifest, err := manifestText(p, sources, files, version)
 	if err != nil {

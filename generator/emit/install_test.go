@@ -51,7 +51,7 @@ func installPlan(t *testing.T, layout, directory string) *plan.Plan {
 func TestInstallNames(t *testing.T) {
 	for _, layout := range []string{"debian", "upstream", "custom"} {
 		p := installPlan(t, layout, "/etc/somewhere/exipol")
-		text := installText(p)
+		text := installSteps(t, p)
 		for _, want := range []string{
 			p.ID, "/etc/somewhere/exipol/exipol.main", "acl_smtp_rcpt: acl_check_rcpt", "acl_smtp_connect",
 			"exipold migrate", "plan.json /etc/exipol/plan.json", "Taking it away again",
@@ -76,11 +76,11 @@ func TestInstallNames(t *testing.T) {
 // TestInstallPaths tells the units of paths that they do not know.
 func TestInstallPaths(t *testing.T) {
 	p := installPlan(t, "debian", "/etc/exim4/exipol")
-	if text := installText(p); strings.Contains(text, "ListenStream") || strings.Contains(text, "ReadWritePaths") {
+	if text := installSteps(t, p); strings.Contains(text, "ListenStream") || strings.Contains(text, "ReadWritePaths") {
 		t.Errorf("the units know these paths:\n%s", text)
 	}
 	p.Socket, p.Store.Path = "/srv/sock", "/srv/db/exipol.db"
-	text := installText(p)
+	text := installSteps(t, p)
 	for _, want := range []string{"    ListenStream=\n    ListenStream=/srv/sock\n", "    ReadWritePaths=/srv/db\n", "install -d -o exipold -g exipold -m 0750 /srv/db\n"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
@@ -146,6 +146,16 @@ func (d *debian) make() string {
 	return out
 }
 
+// installSteps is INSTALL.txt.
+func installSteps(t *testing.T, p *plan.Plan) string {
+	t.Helper()
+	text, err := installText(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
 // TestInstallDebian follows INSTALL.txt with the real script, and takes it away
 // again.
 func TestInstallDebian(t *testing.T) {
@@ -156,7 +166,7 @@ func TestInstallDebian(t *testing.T) {
 			dir := d.dir + "/exipol"
 			p := installPlan(t, "debian", dir)
 			line := ".include " + dir + "/exipol.main"
-			if text := installText(p); !strings.Contains(text, "echo '"+line+"' \\\n        >> /etc/exim4/") {
+			if text := installSteps(t, p); !strings.Contains(text, "echo '"+line+"' \\\n        >> /etc/exim4/") {
 				t.Fatalf("INSTALL.txt does not add %q:\n%s", line, text)
 			}
 			writeText(t, p, dir)
@@ -197,7 +207,7 @@ func TestInstallDebianHook(t *testing.T) {
 	writeText(t, p, dir)
 	site := d.dir + "/site_exceptions"
 	hook := "LOCAL_DENY_EXCEPTIONS_LOCAL_ACL_FILE == " + site
-	if !strings.Contains(installText(p), strings.ReplaceAll(hook, site, "SITEFILE")) {
+	if !strings.Contains(installSteps(t, p), strings.ReplaceAll(hook, site, "SITEFILE")) {
 		t.Errorf("INSTALL.txt does not say %q", hook)
 	}
 	d.shell("printf '  accept hosts = 192.0.2.77\\n.include " + dir + "/exipol.acl\\n' > " + site)
@@ -220,7 +230,7 @@ func TestInstallUpstream(t *testing.T) {
 	dir := filepath.Join(work, "exipol")
 	p := installPlan(t, "upstream", dir)
 	writeText(t, p, dir)
-	text := installText(p)
+	text := installSteps(t, p)
 	var kept []string
 	replaced := 0
 	for line := range strings.Lines(config) {
@@ -307,11 +317,11 @@ func TestInstallRemoves(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				_, steps, _ := strings.Cut(installText(p), "Taking it away again")
+				_, steps, _ := strings.Cut(installSteps(t, p), "Taking it away again")
 				_, steps, found := strings.Cut(steps, "    cd "+dir)
 				steps, _, _ = strings.Cut(steps, "    systemctl") // what follows is for those who want to forget it all
 				if !found || strings.Contains(steps, "rm -r") {
-					t.Fatalf("no removal of named files in\n%s", installText(p))
+					t.Fatalf("no removal of named files in\n%s", installSteps(t, p))
 				}
 				if out, err := exec.Command("/bin/sh", "-ec", "cd "+dir+steps).CombinedOutput(); err != nil {
 					t.Fatalf("%v\n%s", err, out)
