@@ -17,6 +17,7 @@ import (
 	"exipol/generator/plan"
 	"exipol/helper/engine"
 	"exipol/helper/oldverbs"
+	"exipol/helper/owner"
 )
 
 // keepPlans is how many plans are held side by side: Exim processes that were
@@ -103,17 +104,23 @@ func (s *plans) remember(dir string) error {
 	if dir == "" {
 		return nil
 	}
+	_, there := os.Stat(dir)
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return fmt.Errorf("remember plan: %w", err)
+	}
+	if there != nil {
+		owner.Inherit(dir)
 	}
 	p := s.newest().Plan()
 	b, err := p.Encode()
 	if err != nil {
 		return fmt.Errorf("remember plan: %w", err)
 	}
-	if err := renameio.WriteFile(filepath.Join(dir, p.ID+".json"), b, 0o640, renameio.WithStaticPermissions(0o640)); err != nil {
+	file := filepath.Join(dir, p.ID+".json")
+	if err := renameio.WriteFile(file, b, 0o640, renameio.WithStaticPermissions(0o640)); err != nil {
 		return fmt.Errorf("remember plan: %w", err)
 	}
+	owner.Inherit(file)
 	kept := s.ids()
 	for _, name := range planFiles(dir) {
 		if !slices.Contains(kept, strings.TrimSuffix(name, ".json")) {

@@ -2,6 +2,7 @@ package helper
 
 import (
 	"encoding/json"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -45,7 +46,9 @@ func (c *counters) verdict(v string) {
 type Status struct {
 	FormatVersion string           `json:"format_version"`
 	Started       time.Time        `json:"started"`
-	Plans         []string         `json:"plans"` // newest first
+	User          int              `json:"user"`   // the number of the user that it runs as
+	Groups        []int            `json:"groups"` // and of the groups that this gives it
+	Plans         []string         `json:"plans"`  // newest first
 	Questions     int64            `json:"questions"`
 	Verdicts      map[string]int64 `json:"verdicts"`
 	OldVerbs      int64            `json:"old_verbs"`
@@ -63,6 +66,8 @@ func (h *Helper) Status() Status {
 	s := Status{
 		FormatVersion: "1.0",
 		Started:       h.started.UTC().Truncate(time.Second),
+		User:          os.Geteuid(),
+		Groups:        []int{os.Getegid()},
 		Plans:         h.plans.Load().ids(),
 		Questions:     h.counters.questions.Load(),
 		Verdicts:      map[string]int64{},
@@ -74,6 +79,9 @@ func (h *Helper) Status() Status {
 		RefusedPlans:  h.counters.badPlans.Load(),
 		Trouble:       h.trouble.text(),
 		Sleepers:      h.sleepers.all(h.o.Clock()),
+	}
+	if others, err := os.Getgroups(); err == nil {
+		s.Groups = append(s.Groups, others...)
 	}
 	for i, name := range verdictNames {
 		if n := h.counters.verdicts[i].Load(); n > 0 {

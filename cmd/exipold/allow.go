@@ -17,33 +17,43 @@ import (
 )
 
 func allowCommand() *cobra.Command {
+	var file string
 	cmd := &cobra.Command{
-		Use:   "allow",
+		Use:   "allow {add|list|remove}",
 		Short: "exempt somebody from policies, at run time",
 		Long: `Keeps a list of clients, senders, recipients and authenticated ids that are exempt
 from one policy or from all of them that exipold judges (those with engine = "exim"
 Exim counts itself). An entry is in force within two seconds, on
 every gateway that shares the store, and needs no reload of anything. For entries
 that are to stay, write a list into the policies.`,
+		Args: cobra.ArbitraryArgs,
+		RunE: cli.Action(func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return cli.WrongUsage("allow needs add, list or remove, not %q", args[0])
+			}
+			return cli.WrongUsage("allow needs add, list or remove")
+		}),
 	}
-	cmd.AddCommand(allowListCommand(), allowAddCommand(), allowRemoveCommand())
+	cmd.PersistentFlags().StringVar(&file, "plan", usualPlan, "the plan.json that exipol build wrote")
+	_ = cmd.MarkPersistentFlagFilename("plan", "json")
+	cmd.AddCommand(allowListCommand(&file), allowAddCommand(&file), allowRemoveCommand(&file))
 	return cmd
 }
 
-func allowAddCommand() *cobra.Command {
-	var file, policy, by string
+func allowAddCommand(file *string) *cobra.Command {
+	var policy, by string
 	var end ending
 	fields := map[string]*string{"client": new(string), "sender": new(string), "recipient": new(string), "auth": new(string)}
 	cmd := &cobra.Command{
-		Use:   "add --plan FILE --why TEXT (--client CIDR | --sender PATTERN | --recipient PATTERN | --auth ID)",
+		Use:   "add --why TEXT (--client CIDR | --sender PATTERN | --recipient PATTERN | --auth ID)",
 		Short: "add an entry",
 		Long: `Adds an entry and prints its number. Addresses are local@domain, *@domain,
 *@*.domain (its subdomains) or domain; --sender also takes <>, the null sender.`,
-		Example: `  exipold allow add --plan /etc/exipol/plan.json --client 192.0.2.0/24 --for 2d --why "mail move, ticket 4711"
-  exipold allow add --plan /etc/exipol/plan.json --sender '*@partner.example' --policy greylist.inbound --until 2027-03-01 --why migration`,
+		Example: `  exipold allow add --client 192.0.2.0/24 --for 2d --why "mail move, ticket 4711"
+  exipold allow add --sender '*@partner.example' --policy greylist.inbound --until 2027-03-01 --why migration`,
 		Args: cobra.NoArgs,
 		RunE: cli.Action(func(cmd *cobra.Command, _ []string) error {
-			a := engine.Allowance{Policy: policy, Owner: owner(by), Why: end.why, Made: time.Now().UnixMilli()}
+			a := engine.Allowance{Policy: policy, Owner: saidBy(by), Why: end.why, Made: time.Now().UnixMilli()}
 			for field, value := range fields {
 				if cmd.Flags().Changed(field) {
 					a.Field, a.Pattern = field, *value
@@ -56,7 +66,7 @@ func allowAddCommand() *cobra.Command {
 			if a.Until, err = end.moment(time.Now()); err != nil {
 				return err
 			}
-			return withStore(cmd, file, func(ctx context.Context, p *plan.Plan, s *sqlite.Store) error {
+			return withStore(cmd, *file, func(ctx context.Context, p *plan.Plan, s *sqlite.Store) error {
 				if policy != "" {
 					if err := helperPolicy(p, policy); err != nil {
 						return err
@@ -71,7 +81,6 @@ func allowAddCommand() *cobra.Command {
 			})
 		}),
 	}
-	planFlag(cmd, &file)
 	cmd.Flags().StringVar(fields["client"], "client", "", "an IP address or a network")
 	cmd.Flags().StringVar(fields["sender"], "sender", "", "an envelope sender, or all of a domain")
 	cmd.Flags().StringVar(fields["recipient"], "recipient", "", "a recipient, or all of a domain")
@@ -84,17 +93,16 @@ func allowAddCommand() *cobra.Command {
 	return cmd
 }
 
-func allowListCommand() *cobra.Command {
-	var file string
+func allowListCommand(file *string) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:     "list --plan FILE",
+		Use:     "list",
 		Short:   "list the entries",
 		Long:    `Lists the entries with their numbers, owners, reasons and ends.`,
-		Example: `  exipold allow list --plan /etc/exipol/plan.json --json`,
+		Example: `  exipold allow list --json`,
 		Args:    cobra.NoArgs,
 		RunE: cli.Action(func(cmd *cobra.Command, _ []string) error {
-			return withStore(cmd, file, func(ctx context.Context, _ *plan.Plan, s *sqlite.Store) error {
+			return withStore(cmd, *file, func(ctx context.Context, _ *plan.Plan, s *sqlite.Store) error {
 				r, err := s.Runtime(ctx, time.Now().UnixMilli())
 				if err != nil {
 					return err
@@ -110,18 +118,16 @@ func allowListCommand() *cobra.Command {
 			})
 		}),
 	}
-	planFlag(cmd, &file)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	return cmd
 }
 
-func allowRemoveCommand() *cobra.Command {
-	var file string
+func allowRemoveCommand(file *string) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "remove --plan FILE NUMBER...",
+		Use:     "remove NUMBER...",
 		Short:   "remove entries",
 		Long:    `Removes entries by their numbers, as exipold allow list prints them.`,
-		Example: `  exipold allow remove --plan /etc/exipol/plan.json 17`,
+		Example: `  exipold allow remove 17`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: cli.Action(func(cmd *cobra.Command, args []string) error {
 			var ids []int64
@@ -132,7 +138,7 @@ func allowRemoveCommand() *cobra.Command {
 				}
 				ids = append(ids, id)
 			}
-			return withStore(cmd, file, func(ctx context.Context, _ *plan.Plan, s *sqlite.Store) error {
+			return withStore(cmd, *file, func(ctx context.Context, _ *plan.Plan, s *sqlite.Store) error {
 				for _, id := range ids {
 					found, err := s.Disallow(ctx, id)
 					if err == nil && !found {
@@ -146,6 +152,5 @@ func allowRemoveCommand() *cobra.Command {
 			})
 		}),
 	}
-	planFlag(cmd, &file)
 	return cmd
 }

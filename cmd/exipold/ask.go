@@ -25,15 +25,15 @@ func askCommand() *cobra.Command {
 	var file, moment string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "ask --plan FILE POLICY FIELD=VALUE...",
+		Use:   "ask POLICY FIELD=VALUE...",
 		Short: "ask what a policy would say, without side effects",
 		Long: `Asks one policy (greylist.NAME or limit.NAME) what it would say now, and why. Nothing
 is counted, nothing is remembered, and no running exipold is needed.
 
 Fields: client (an IP address), helo, sender (empty or <> for the null sender),
 recipient, auth, and event, where a limit counts more than one.`,
-		Example: `  exipold ask --plan /etc/exipol/plan.json greylist.inbound client=192.0.2.1 sender=a@b.example recipient=c@d.example
-  exipold ask --plan /etc/exipol/plan.json limit.tarpit client=192.0.2.1 --json`,
+		Example: `  exipold ask greylist.inbound client=192.0.2.1 sender=a@b.example recipient=c@d.example
+  exipold ask limit.tarpit client=192.0.2.1 --json`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: cli.Action(func(cmd *cobra.Command, args []string) error {
 			now := time.Now()
@@ -108,8 +108,39 @@ func askOne(p *plan.Plan, ref string, given []string) (*engine.Engine, wire.Ques
 	if !place(alone, event, &q) {
 		return nil, q, cli.WrongUsage("%s counts no event %q, but %s", ref, event, listed(events(alone)))
 	}
+	if missing := unnamed(p, ref, given); len(missing) > 0 {
+		return nil, q, cli.WrongUsage("%s: name %s, too", ref, listed(missing))
+	}
 	e, err := engine.New(alone)
 	return e, q, err
+}
+
+// unnamed are the fields that the policy judges by and nobody gave: one that is left
+// out is not one that is empty.
+func unnamed(p *plan.Plan, ref string, given []string) (missing []string) {
+	var fields []string
+	var key []plan.Part
+	for _, g := range p.Greylists {
+		if g.Ref() == ref {
+			fields, key = []string{"sender", "recipient"}, g.Key
+		}
+	}
+	for _, l := range p.Limits {
+		if l.Ref() == ref {
+			key = l.Key
+		}
+	}
+	for _, part := range key {
+		field, _, _ := strings.Cut(part.Field, ".")
+		fields = append(fields, field)
+	}
+	for _, field := range askFields {
+		has := func(g string) bool { return strings.HasPrefix(g, field+"=") }
+		if slices.Contains(fields, field) && !slices.ContainsFunc(given, has) {
+			missing = append(missing, field+"=")
+		}
+	}
+	return missing
 }
 
 // place says where the question is asked: the first place in a session where the plan

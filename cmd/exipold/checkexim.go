@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -56,16 +57,16 @@ func (d *doctor) eximSays(ctx context.Context, options ...string) (map[string]st
 	return said, nil
 }
 
-// eximGroup is the group that Exim runs in, "" where that cannot be found out.
-func (d *doctor) eximGroup(ctx context.Context) string {
+// eximUser is who Exim runs as, "" where that cannot be found out.
+func (d *doctor) eximUser(ctx context.Context) (name, group string) {
 	if d.findExim() == "" {
-		return ""
+		return "", ""
 	}
-	said, err := d.eximSays(ctx, "exim_group")
+	said, err := d.eximSays(ctx, "exim_user", "exim_group")
 	if err != nil {
-		return ""
+		return "", ""
 	}
-	return said["exim_group"]
+	return said["exim_user"], said["exim_group"]
 }
 
 // checkExim looks at Exim's own configuration.
@@ -89,13 +90,31 @@ func (d *doctor) checkExim(ctx context.Context) {
 	}
 	for _, s := range d.plan.Stages {
 		if option := "acl_smtp_" + s.Name; said[option] != "exipol_"+s.Name {
-			d.say(broken, "exim", fmt.Sprintf("%s is %q, so Exim never comes to exipol_%s", option, said[option], s.Name), "install exipol.main, as INSTALL.txt says")
+			d.say(broken, "exim", fmt.Sprintf("%s is %q, so Exim never comes to exipol_%s", option, said[option], s.Name), d.unread(said))
 		}
 	}
 	d.checkSleepers(said["smtp_accept_max"])
 	if len(d.findings) == before {
 		d.say(fine, "exim", d.findExim()+" uses the generated text", "")
 	}
+}
+
+// unread is how Exim comes to read exipol.main, by what it says of its options.
+func (d *doctor) unread(said map[string]string) string {
+	file := filepath.Join(d.plan.Directory, "exipol.main")
+	if _, err := os.Stat(file); err != nil {
+		return "install exipol.main, as INSTALL.txt says"
+	}
+	for _, s := range d.plan.Stages {
+		if said["acl_smtp_"+s.Name] == "exipol_"+s.Name {
+			return "Exim reads another exipol.main: copy exipol.main, exipol.acl and plan.json from the same exipol build, and reload Exim and exipold"
+		}
+	}
+	where := "the main part of Exim's configuration (exim -bP configure_file), in place of the site's own lines for these options, then restart Exim"
+	if d.plan.Layout == "debian" {
+		where = "/etc/exim4/exim4.conf.localmacros (dc_use_split_config='false') or /etc/exim4/conf.d/main/000_localmacros ('true'), then update-exim4.conf and restart Exim"
+	}
+	return fmt.Sprintf("%s is there, but Exim does not read it: put the line \".include %s\" into %s", file, file, where)
 }
 
 // checkSleepers compares how many connections may be kept waiting with how many

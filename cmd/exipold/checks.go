@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/user"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"syscall"
+	"time"
 
 	"exipol/helper/store"
 	"exipol/helper/store/sqlite"
@@ -21,7 +21,11 @@ import (
 func (d *doctor) checkRunning(ctx context.Context) {
 	r, err := running(ctx, d.socket)
 	if err != nil {
-		d.say(broken, "running", "nobody answers on "+d.socket+": "+err.Error(), "start exipold (systemctl start exipold.socket exipold.service), and look at its log")
+		todo := "start exipold (systemctl start exipold.socket exipold.service), and look at its log"
+		if errors.Is(err, fs.ErrPermission) {
+			todo = asRoot(d.socket)
+		}
+		d.say(broken, "running", "nobody answers on "+d.socket+": "+err.Error(), todo)
 		return
 	}
 	d.running = r
@@ -45,37 +49,6 @@ func (d *doctor) checkRunning(ctx context.Context) {
 	}
 }
 
-// checkSocketRights compares the socket's rights with what Exim needs.
-func (d *doctor) checkSocketRights(ctx context.Context) {
-	info, err := os.Stat(d.socket)
-	if err != nil {
-		return // checkRunning has said it
-	}
-	owner, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return
-	}
-	if mode := info.Mode().Perm(); mode&0o007 != 0 {
-		d.say(warning, "socket", fmt.Sprintf("any local user may ask: the mode of %s is %04o", d.socket, mode), "use SocketMode=0660 in exipold.socket")
-	} else if mode&0o060 != 0o060 {
-		d.say(broken, "socket", fmt.Sprintf("the group may not ask: the mode of %s is %04o", d.socket, mode), "use SocketMode=0660 in exipold.socket")
-	}
-	group := d.eximGroup(ctx)
-	if group == "" {
-		return
-	}
-	g, err := user.LookupGroup(group)
-	if err != nil {
-		d.say(warning, "socket", "Exim's group "+group+" is not known on this host", "")
-		return
-	}
-	if strconv.Itoa(int(owner.Gid)) != g.Gid {
-		d.say(broken, "socket", fmt.Sprintf("%s does not belong to Exim's group %s: Exim cannot ask", d.socket, group), "set SocketGroup="+group+" in exipold.socket, or start exipold serve with --group "+group)
-		return
-	}
-	d.say(fine, "socket", d.socket+" is for group "+group, "")
-}
-
 // planIn finds the plan that an Exim text asks by.
 var planIn = regexp.MustCompile(`\bv=1 plan=([0-9a-f]+)`)
 
@@ -88,7 +61,7 @@ func (d *doctor) checkText() {
 		d.say(broken, "acl", file+" is not there", "install it, as INSTALL.txt says")
 		return
 	case err != nil:
-		d.say(warning, "acl", err.Error(), "run exipold doctor as root")
+		d.say(warning, "acl", err.Error(), asRoot(file))
 		return
 	}
 	found := planIn.FindAllSubmatch(text, -1)
@@ -105,19 +78,39 @@ func (d *doctor) checkText() {
 	d.say(fine, "acl", file+" asks by this plan", "")
 }
 
-// checkStore compares the store with the plan's schema.
+// checkStore compares the store with the plan's schema, and says what is switched off.
 func (d *doctor) checkStore(ctx context.Context) {
 	s, err := sqlite.Open(ctx, d.plan.Store.Path, sqlite.Options{})
-	if err == nil {
-		err = errors.Join(s.Check(ctx, d.plan.Tables), s.Close())
-	}
-	if err == nil {
-		d.say(fine, "store", d.plan.Store.Path+" has what this plan needs", "")
+	if err != nil {
+		d.badStore(err)
 		return
 	}
+	defer s.Close()
+	if err := s.Check(ctx, d.plan.Tables); err != nil {
+		d.badStore(err)
+		return
+	}
+	d.say(fine, "store", d.plan.Store.Path+" has what this plan needs", "")
+	r, err := s.Runtime(ctx, time.Now().UnixMilli())
+	if err != nil {
+		d.badStore(err)
+		return
+	}
+	for _, o := range switches(r) {
+		d.say(remark, "off", fmt.Sprintf("%s by %s, %s: %s", o.Policy, readable(o.Owner), ends(o.Until), strconv.Quote(o.Why)), "")
+	}
+}
+
+func (d *doctor) badStore(err error) {
 	todo := mend(err, d.plan)
-	if errors.Is(err, store.ErrMissing) {
+	switch {
+	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
+		todo = "run this as root, or as " + d.helper.name
+	case errors.Is(err, store.ErrMissing):
 		todo = "exipold migrate --plan " + d.planFile
+		if d.helper.name != "" && d.helper.uid != uint32(os.Geteuid()) {
+			todo = "runuser -u " + d.helper.name + " -- " + todo
+		}
 	}
 	d.say(broken, "store", err.Error(), cmp.Or(todo, "look at the file and its directory"))
 }
@@ -144,18 +137,5 @@ func (d *doctor) checkDisk() {
 		d.say(warning, "disk", text, "make room soon")
 	default:
 		d.say(fine, "disk", text, "")
-	}
-}
-
-// checkMainlog sees whether the log can be read by whoever runs this.
-func (d *doctor) checkMainlog() {
-	for _, file := range d.plan.Mainlog {
-		f, err := os.Open(file)
-		if err != nil {
-			d.say(warning, "mainlog", err.Error(), "exipold's user must be in the group that may read it (adm on Debian)")
-			continue
-		}
-		f.Close()
-		d.say(fine, "mainlog", file+" can be read", "")
 	}
 }

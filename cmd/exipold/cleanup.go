@@ -16,11 +16,11 @@ import (
 func cleanupCommand() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
-		Use:   "cleanup --plan FILE",
+		Use:   "cleanup",
 		Short: "remove what has expired from the store, once",
 		Long: `Removes expired rows in small batches, so that a running exipold goes on answering,
 and prints how many there were. exipold serve does it every five minutes by itself.`,
-		Example: `  exipold cleanup --plan /etc/exipol/plan.json`,
+		Example: `  exipold cleanup`,
 		Args:    cobra.NoArgs,
 		RunE: cli.Action(func(cmd *cobra.Command, _ []string) error {
 			return withStore(cmd, file, func(_ context.Context, _ *plan.Plan, s *sqlite.Store) error {

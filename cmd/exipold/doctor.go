@@ -3,8 +3,10 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -17,7 +19,7 @@ import (
 
 // finding is what the doctor has to say of one thing.
 type finding struct {
-	Level string `json:"level"` // ok, warning, error
+	Level string `json:"level"` // ok, info, warning, error
 	Check string `json:"check"` // a stable short name
 	Text  string `json:"text"`
 	Mend  string `json:"mend,omitempty"` // what to do about it
@@ -26,6 +28,7 @@ type finding struct {
 // Levels of a finding.
 const (
 	fine    = "ok"
+	remark  = "info" // nothing is wrong, but whoever wonders should know
 	warning = "warning"
 	broken  = "error"
 )
@@ -36,6 +39,8 @@ type doctor struct {
 
 	plan     *plan.Plan
 	running  *helper.Status
+	helper   account // that exipold runs as
+	known    bool    // the running exipold says so; else it is a guess
 	findings []finding
 }
 
@@ -43,16 +48,17 @@ func doctorCommand() *cobra.Command {
 	var d doctor
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "doctor --plan FILE",
+		Use:   "doctor",
 		Short: "say what is wrong with this gateway, and the mend",
 		Long: `Looks at everything that has to fit together on this host: the plan, the running
 exipold, its socket and its rights, the store and its disk, the Exim text that is
 installed, and Exim's own configuration. Each finding comes with what mends it.
 Changes nothing. Exit status 1 where there is an error; warnings alone are 0.
 
-Run it as root, so that it can look everywhere.`,
-		Example: `  exipold doctor --plan /etc/exipol/plan.json
-  exipold doctor --plan /etc/exipol/plan.json --exim /usr/sbin/exim4 --json`,
+Run it as root, so that it can look everywhere. What Exim and exipold may do it tells
+from the owners, groups and modes of files.`,
+		Example: `  exipold doctor
+  exipold doctor --exim /usr/sbin/exim4 --json`,
 		Args: cobra.NoArgs,
 		RunE: cli.Action(func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -87,16 +93,23 @@ func (d *doctor) examine(ctx context.Context) {
 	d.findings = []finding{}
 	p, err := helper.ReadPlan(d.planFile)
 	if err != nil {
-		d.say(broken, "plan", err.Error(), "run exipol build, and install what it writes")
+		todo := "run exipol build, and install what it writes"
+		if errors.Is(err, fs.ErrPermission) {
+			todo = asRoot(d.planFile)
+		}
+		d.say(broken, "plan", err.Error(), todo)
 		return
 	}
 	d.plan = p
 	d.say(fine, "plan", "plan "+p.ID, "")
 	d.socket = cmp.Or(d.socket, p.Socket)
 	d.checkRunning(ctx)
+	d.findHelper()
+	d.checkPlanRights()
 	d.checkSocketRights(ctx)
 	d.checkText()
 	d.checkStore(ctx)
+	d.checkStoreRights()
 	d.checkDisk()
 	d.checkExim(ctx)
 	d.checkMainlog()
@@ -108,9 +121,10 @@ func (d *doctor) say(level, check, text, mend string) {
 
 // print is the findings for people. Nothing in it depends on colour.
 func (d *doctor) print(w io.Writer) {
-	for _, f := range d.findings {
+	for i, f := range d.findings {
 		fmt.Fprintf(w, "%-8s %s: %s\n", f.Level, f.Check, strings.ReplaceAll(f.Text, "\n", " "))
-		if f.Mend != "" {
+		same := i+1 < len(d.findings) && d.findings[i+1].Mend == f.Mend // one mend for several
+		if f.Mend != "" && !same {
 			fmt.Fprintf(w, "%-8s %s\n", "", "mend: "+f.Mend)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -32,6 +33,12 @@ func TestScript(t *testing.T) {
 		UpdateScripts:       os.Getenv("UPDATE") != "",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("USER", "jane")
+			me, err := user.Current()
+			if err != nil {
+				return err
+			}
+			e.Setenv("ME", me.Username)
+			e.Setenv("GROUP", groupName(uint32(os.Getegid())))
 			return writePlan(e.WorkDir, "plan.json", nil)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -40,6 +47,7 @@ func TestScript(t *testing.T) {
 			"delay":  changeDelay,
 			"byexim": countByExim,
 			"astray": moveFiles,
+			"debian": debianPlan,
 			"signal": sendSignal,
 			"logs":   waitForText,
 		},
@@ -86,6 +94,13 @@ func countByExim(ts *testscript.TestScript, _ bool, args []string) {
 func moveFiles(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(writePlan(ts.Getenv("WORK"), args[0], func(p *plan.Plan) {
 		p.Store.Path, p.Socket = ts.MkAbs(args[1]), ts.MkAbs(args[2])
+	}))
+}
+
+// debian FILE LOG writes a plan of the layout debian, with Exim's log.
+func debianPlan(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(writePlan(ts.Getenv("WORK"), args[0], func(p *plan.Plan) {
+		p.Layout, p.Mainlog = "debian", []string{ts.MkAbs(args[1])}
 	}))
 }
 

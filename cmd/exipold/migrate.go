@@ -18,7 +18,7 @@ func migrateCommand() *cobra.Command {
 	var file string
 	var dry bool
 	cmd := &cobra.Command{
-		Use:   "migrate --plan FILE",
+		Use:   "migrate",
 		Short: "bring the store to the plan's schema",
 		Long: `Creates the store where there is none, and the tables and indexes that this plan
 needs and the store does not have. Nothing is ever dropped. Prints the statements
@@ -26,8 +26,8 @@ that it ran; none where the store had everything.
 
 exipold serve does the same when it starts and when it takes a new plan, so this
 command is for those who want to do it beforehand.`,
-		Example: `  exipold migrate --plan /etc/exipol/plan.json
-  exipold migrate --plan /etc/exipol/plan.json --dry-run   # exit status 3: there is something to do`,
+		Example: `  exipold migrate
+  exipold migrate --dry-run   # exit status 3: there is something to do`,
 		Args: cobra.NoArgs,
 		RunE: cli.Action(func(cmd *cobra.Command, _ []string) error {
 			p, err := helper.ReadPlan(file)
@@ -44,7 +44,7 @@ command is for those who want to do it beforehand.`,
 				return withMend(err, p)
 			}
 			done, err := s.Migrate(ctx, p.Tables)
-			giveAway(p.Store.Path)
+			inherit(p.Store.Path)
 			printSQL(cmd, done)
 			return errors.Join(err, s.Close())
 		}),

@@ -17,12 +17,12 @@ func offCommand() *cobra.Command {
 	var file, by string
 	var end ending
 	cmd := &cobra.Command{
-		Use:   "off --plan FILE POLICY --why TEXT",
+		Use:   "off POLICY --why TEXT",
 		Short: "switch a policy off, at run time",
 		Long: `Switches a policy off within two seconds, on every gateway that shares the store:
 it judges nothing and counts nothing, until exipold on, or until its end. It stays
 off over restarts and reloads.`,
-		Example: `  exipold off --plan /etc/exipol/plan.json greylist.inbound --for 4h --why "a partner cannot retry, ticket 4711"`,
+		Example: `  exipold off greylist.inbound --for 4h --why "a partner cannot retry, ticket 4711"`,
 		Args:    cobra.ExactArgs(1),
 		RunE: cli.Action(func(cmd *cobra.Command, args []string) error {
 			now := time.Now()
@@ -34,7 +34,7 @@ off over restarts and reloads.`,
 				if err := helperPolicy(p, args[0]); err != nil {
 					return err
 				}
-				return s.SwitchOff(ctx, engine.Switch{Policy: args[0], Owner: owner(by), Why: end.why, Made: now.UnixMilli(), Until: until})
+				return s.SwitchOff(ctx, engine.Switch{Policy: args[0], Owner: saidBy(by), Why: end.why, Made: now.UnixMilli(), Until: until})
 			})
 		}),
 	}
@@ -47,10 +47,10 @@ off over restarts and reloads.`,
 func onCommand() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
-		Use:     "on --plan FILE POLICY",
+		Use:     "on POLICY",
 		Short:   "switch a policy on again",
 		Long:    `Ends what exipold off began. A policy that was not off is an error.`,
-		Example: `  exipold on --plan /etc/exipol/plan.json greylist.inbound`,
+		Example: `  exipold on greylist.inbound`,
 		Args:    cobra.ExactArgs(1),
 		RunE: cli.Action(func(cmd *cobra.Command, args []string) error {
 			return withStore(cmd, file, func(ctx context.Context, _ *plan.Plan, s *sqlite.Store) error {

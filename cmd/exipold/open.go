@@ -7,24 +7,25 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"exipol/generator/plan"
 	"exipol/helper"
+	"exipol/helper/owner"
 	"exipol/helper/store/sqlite"
 )
 
 // storeTimeout bounds what a command (not serve) waits for the store.
 const storeTimeout = 30 * time.Second
 
+// usualPlan is where INSTALL.txt puts the plan.
+const usualPlan = "/etc/exipol/plan.json"
+
 // planFlag adds --plan, which nearly every command has.
 func planFlag(cmd *cobra.Command, file *string) {
-	cmd.Flags().StringVar(file, "plan", "", "the plan.json that exipol build wrote")
-	_ = cmd.MarkFlagRequired("plan")
+	cmd.Flags().StringVar(file, "plan", usualPlan, "the plan.json that exipol build wrote")
 	_ = cmd.MarkFlagFilename("plan", "json")
 }
 
@@ -47,30 +48,15 @@ func openStore(ctx context.Context, p *plan.Plan, options sqlite.Options) (*sqli
 		return nil, errors.Join(withMend(err, p), s.Close())
 	}
 	if fresh {
-		giveAway(p.Store.Path)
+		inherit(p.Store.Path)
 	}
 	return s, nil
 }
 
-// giveAway gives a store that root has made to the owner of its directory: exipold
+// inherit gives a store that root has made to the owner of its directory: exipold
 // runs as a user of its own and must be able to open it. SQLite does the same for
 // the files that it makes beside a store.
-func giveAway(path string) {
-	if os.Geteuid() != 0 {
-		return
-	}
-	info, err := os.Stat(filepath.Dir(path))
-	if err != nil {
-		return
-	}
-	owner, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return
-	}
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		_ = os.Lchown(path+suffix, int(owner.Uid), int(owner.Gid))
-	}
-}
+func inherit(store string) { owner.Inherit(store, store+"-wal", store+"-shm") }
 
 // withStore runs f on the store of a plan file, with a deadline.
 func withStore(cmd *cobra.Command, file string, f func(ctx context.Context, p *plan.Plan, s *sqlite.Store) error) error {

@@ -98,8 +98,8 @@ func pattern(field, given string) (string, error) {
 	return local + "@" + domain, nil
 }
 
-// owner is who said it.
-func owner(by string) string {
+// saidBy is who said it.
+func saidBy(by string) string {
 	return cmp.Or(by, os.Getenv("SUDO_USER"), os.Getenv("USER"), "uid "+strconv.Itoa(os.Getuid()))
 }
 

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"syscall"
@@ -36,7 +37,7 @@ type serveOptions struct {
 func serveCommand() *cobra.Command {
 	o := serveOptions{maxStore: defaultMaxStore}
 	cmd := &cobra.Command{
-		Use:   "serve --plan FILE",
+		Use:   "serve",
 		Short: "answer Exim's questions",
 		Long: `Answers what Exim asks on the plan's socket, reads what is said at run time, and
 cleans up: one process for each gateway. The socket is the one that systemd passes,
@@ -45,9 +46,9 @@ or else one of its own, with mode 0660 and Exim's group.
 SIGHUP takes a new plan from the same file; where that is bad, the old one stays and
 the log says why. Earlier plans are held beside it, so that Exim processes started
 before go on as they were. SIGTERM answers what was asked and ends.`,
-		Example: `  exipold serve --plan /etc/exipol/plan.json
+		Example: `  exipold serve
   exipold serve --plan out/plan.json --socket /tmp/exipold.sock --log-level debug
-  exipold serve --plan /etc/exipol/plan.json --metrics 127.0.0.1:9234`,
+  exipold serve --metrics 127.0.0.1:9234`,
 		Args: cobra.NoArgs,
 		RunE: cli.Action(func(cmd *cobra.Command, _ []string) error { return serve(cmd, o) }),
 	}
@@ -106,6 +107,11 @@ func serve(cmd *cobra.Command, o serveOptions) error {
 			log.Error("close", "error", err)
 		}
 	}()
+	if os.Getenv("GOMAXPROCS") == "" {
+		// The threads that block in accept must not take the processors from those who
+		// write: measured, see there. After the store, which has a reader for each.
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + server.AcceptThreads())
+	}
 	ln, release, err := d.listen(p)
 	if err != nil {
 		return err

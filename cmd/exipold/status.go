@@ -33,6 +33,9 @@ type status struct {
 	Off           []said         `json:"off"`
 }
 
+// trustedRows ends the name of the rows of the clients that a greylist trusts, or may.
+const trustedRows = ".trusted"
+
 type policyTop struct {
 	Policy string         `json:"policy"`
 	Keys   []store.TopKey `json:"keys"`
@@ -43,13 +46,13 @@ func statusCommand() *cobra.Command {
 	var asJSON bool
 	var most int
 	cmd := &cobra.Command{
-		Use:   "status --plan FILE",
+		Use:   "status",
 		Short: "say what exipold sees and does",
 		Long: `Prints which plans the running exipold holds, what it answered, how large the store
 is, each policy's busiest keys, and what was said at run time (allow, off). Works
 without a running exipold, too, as far as the store tells.`,
-		Example: `  exipold status --plan /etc/exipol/plan.json
-  exipold status --plan /etc/exipol/plan.json --json | jq .running.unknown_plan`,
+		Example: `  exipold status
+  exipold status --json | jq .running.unknown_plan`,
 		Args: cobra.NoArgs,
 		RunE: cli.Action(func(cmd *cobra.Command, _ []string) error {
 			return withStore(cmd, file, func(ctx context.Context, p *plan.Plan, s *sqlite.Store) error {
@@ -95,7 +98,7 @@ func gather(ctx context.Context, p *plan.Plan, s *sqlite.Store, socket string, m
 		return st, err
 	}
 	for _, ref := range policyRefs(p) {
-		for _, name := range []string{ref, ref + ".trusted", "observe:" + ref} {
+		for _, name := range []string{ref, ref + trustedRows, "observe:" + ref, "observe:" + ref + trustedRows} {
 			keys, err := s.Top(ctx, name, most, now)
 			if err != nil {
 				return st, err
@@ -134,11 +137,7 @@ func (st status) print(out io.Writer) error {
 	for _, t := range st.Top {
 		fmt.Fprintf(w, "top of %s\n", t.Policy)
 		for _, k := range t.Keys {
-			what := map[string]string{"counter": "counted", "distinct_member": "different", "seen": "passes"}[k.Table]
-			if k.Span > 0 {
-				what += " in " + plan.Duration(time.Duration(k.Span)*time.Second).String()
-			}
-			fmt.Fprintf(w, "  %s\t%d %s\n", readable(k.Key), k.N, what)
+			fmt.Fprintf(w, "  %s\t%s\n", readable(k.Key), howBusy(t.Policy, k))
 		}
 	}
 	for _, a := range st.Allow {
@@ -148,6 +147,23 @@ func (st status) print(out io.Writer) error {
 		fmt.Fprintf(w, "off\t%s, by %s, %s: %s\n", o.Policy, readable(o.Owner), ends(o.Until), strconv.Quote(o.Why))
 	}
 	return w.Flush()
+}
+
+// howBusy says what is known of one of a policy's keys.
+func howBusy(policy string, k store.TopKey) string {
+	switch {
+	case k.Table == "counter":
+		return fmt.Sprintf("%d counted in %s", k.N, plan.Duration(time.Duration(k.Span)*time.Second))
+	case k.Table == "distinct_member":
+		return fmt.Sprintf("%d different", k.N)
+	case strings.HasSuffix(policy, trustedRows) && k.N == 1:
+		return "1 pass"
+	case strings.HasSuffix(policy, trustedRows):
+		return fmt.Sprintf("%d passes", k.N)
+	case k.LetIn:
+		return "let in"
+	}
+	return "waiting"
 }
 
 // readable shows what others chose (a key, a name) without letting it do anything to a terminal.

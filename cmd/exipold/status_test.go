@@ -9,6 +9,7 @@ import (
 
 	"exipol/helper"
 	"exipol/helper/engine"
+	"exipol/helper/store"
 	"exipol/helper/store/sqlite"
 	"exipol/helper/testplan"
 )
@@ -87,6 +88,27 @@ func TestSize(t *testing.T) {
 		s := defaultMaxStore
 		if err := s.Set(text); err == nil || s != defaultMaxStore {
 			t.Errorf("%q: %s", text, s)
+		}
+	}
+}
+
+// A greylist's own keys were let in or wait; only those of its clients count passes.
+func TestHowBusy(t *testing.T) {
+	for _, c := range []struct {
+		policy string
+		k      store.TopKey
+		want   string
+	}{
+		{"greylist.a", store.TopKey{Table: "seen"}, "waiting"},
+		{"greylist.a", store.TopKey{Table: "seen", LetIn: true}, "let in"},
+		{"observe:greylist.a", store.TopKey{Table: "seen", LetIn: true}, "let in"},
+		{"greylist.a.trusted", store.TopKey{Table: "seen", N: 1}, "1 pass"},
+		{"greylist.a.trusted", store.TopKey{Table: "seen", N: 3}, "3 passes"},
+		{"limit.a", store.TopKey{Table: "counter", N: 3, Span: 3600}, "3 counted in 1h"},
+		{"limit.a", store.TopKey{Table: "distinct_member", N: 3}, "3 different"},
+	} {
+		if got := howBusy(c.policy, c.k); got != c.want {
+			t.Errorf("%v: %s", c, got)
 		}
 	}
 }

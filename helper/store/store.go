@@ -62,6 +62,7 @@ type PolicyStats struct {
 type TopKey struct {
 	Table string `json:"table"`
 	Key   string `json:"key"`
-	Span  int64  `json:"span,omitempty"` // the counter's window in seconds
-	N     int64  `json:"n"`              // events, distinct members or passes
+	Span  int64  `json:"span,omitempty"`   // the counter's window in seconds
+	N     int64  `json:"n"`                // events, distinct members or passes
+	LetIn bool   `json:"let_in,omitempty"` // a greylisted key that was retried in time
 }

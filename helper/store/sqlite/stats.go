@@ -11,9 +11,9 @@ import (
 // counted are the tables that Stats counts. When a counter's row was made is known
 // from its end.
 var counted = []struct{ table, made, top string }{
-	{"counter", "expires_at - span * 1000", "SELECT key_, span, sum(n) AS total FROM counter WHERE policy = ? AND expires_at > ? GROUP BY span, key_"},
-	{"distinct_member", "seen_at", "SELECT key_, 0, count(*) AS total FROM distinct_member WHERE policy = ? AND expires_at > ? GROUP BY key_"},
-	{"seen", "first_at", "SELECT key_, 0, passes AS total FROM seen WHERE policy = ? AND expires_at > ?"},
+	{"counter", "expires_at - span * 1000", "SELECT key_, span, sum(n) AS total, 0 FROM counter WHERE policy = ? AND expires_at > ? GROUP BY span, key_"},
+	{"distinct_member", "seen_at", "SELECT key_, 0, count(*) AS total, 0 FROM distinct_member WHERE policy = ? AND expires_at > ? GROUP BY key_"},
+	{"seen", "first_at", "SELECT key_, 0, passes AS total, passed_at <> 0 FROM seen WHERE policy = ? AND expires_at > ?"},
 }
 
 // Stats counts everything; a million rows take it about a second. now is Unix
@@ -98,7 +98,7 @@ func (s *Store) Top(ctx context.Context, policy string, n int, now int64) ([]sto
 		for rows.Next() {
 			var key []byte
 			k := store.TopKey{Table: t.table}
-			if err := rows.Scan(&key, &k.Span, &k.N); err != nil {
+			if err := rows.Scan(&key, &k.Span, &k.N, &k.LetIn); err != nil {
 				return nil, fmt.Errorf("store %s: %w", s.path, classify(err))
 			}
 			k.Key = string(key)

@@ -202,4 +202,12 @@ func testStats(t *testing.T, s Store) {
 	if fmt.Sprintf("%+v", top) != fmt.Sprintf("%+v", wantTop) {
 		t.Errorf("%+v\nwant %+v", top, wantTop)
 	}
+	Do(t, s, engine.PutSeen{Policy: "greylist.a", Key: "l", Row: engine.SeenRow{First: 9, Passed: 10, Expires: 1 << 50}})
+	if top, err = s.Top(t.Context(), "greylist.a", 2, 0); err != nil {
+		t.Fatal(err)
+	}
+	wantTop = []store.TopKey{{Table: "seen", Key: "k"}, {Table: "seen", Key: "l", LetIn: true}}
+	if fmt.Sprintf("%+v", top) != fmt.Sprintf("%+v", wantTop) {
+		t.Errorf("%+v\nwant %+v", top, wantTop)
+	}
 }
