@@ -12,7 +12,7 @@ import (
 // others again is harmless.
 const (
 	repeatFor   = time.Minute
-	mostRepeats = 1 << 15 // some 5 MB, only under a flood of new keys
+	mostRepeats = 1 << 14 // some 2 MB, only under a flood of new keys: seconds of it, as long as Exim waits
 )
 
 type repeatKey [2]uint64
