@@ -10,7 +10,8 @@ import (
 	"exipol/templates"
 )
 
-// awaySeconds is how long a connection does not ask again after a failure.
+// awaySeconds is how long a connection does not ask again after an answer that is of
+// no use. Where there was none at all it asks no more: see the template.
 const awaySeconds = 60
 
 // secondCall is the part of the timeout that the second call gets: after a failed
