@@ -47,7 +47,11 @@ func TestGoldenCovers(t *testing.T) {
 				t.Errorf("no golden has the argument %s%s", path, a.Name)
 			}
 			for _, w := range a.Words {
-				if !has(a.Name + ` *= "` + w + `"`) {
+				written := `"` + w + `"`
+				if a.Type == language.BareWord {
+					written = regexp.QuoteMeta(w) + `\n`
+				}
+				if !has(a.Name + ` *= ` + written) {
 					t.Errorf("no golden has %s%s = %q", path, a.Name, w)
 				}
 			}
@@ -57,6 +61,14 @@ func TestGoldenCovers(t *testing.T) {
 	for _, k := range language.KeyFields {
 		if !has(`[\[( ]` + regexp.QuoteMeta(k.Text) + `[\],)]`) {
 			t.Errorf("no golden has the key %s", k.Text)
+		}
+	}
+	for _, f := range language.FactWords {
+		if f.Bare() && !has(`[\[ ]`+f.Name+`[\],]`) {
+			t.Errorf("no golden has the fact %s", f.Name)
+		}
+		if (f.Zone || f.List) && !has(`[\[ ]`+f.Name+`\(`) {
+			t.Errorf("no golden has the fact %s with an argument", f.Name)
 		}
 	}
 	for _, e := range language.EventWords {

@@ -105,6 +105,9 @@ var words = map[string]string{
 	"diag": module + "generator/diag", "templates": module + "templates",
 	"engine": module + "helper/engine", "store": module + "helper/store", "normalize": module + "helper/normalize",
 	"and the driver": "modernc.org/sqlite", "which nobody else imports": "",
+	"recent": module + "helper/recent", "dns": module + "helper/dns",
+	"renameio": "github.com/google/renameio/v2", "spf": "blitiri.com.ar/go/spf",
+	"dnsmessage": "golang.org/x/net/dns/dnsmessage", "publicsuffix": "golang.org/x/net/publicsuffix",
 }
 
 // TestTable holds the packages to the table of docs/architecture.md, and the table to

@@ -4,17 +4,19 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"sync/atomic"
 	"time"
 
+	"exipol/generator/plan"
 	"exipol/generator/wire"
 	"exipol/helper/engine"
 	"exipol/helper/server"
-	"exipol/helper/store"
 )
 
-// errWrites ends a look at the store that turns out to have something to write.
-var errWrites = errors.New("there is something to write")
+// Why a decision is not the last word: there is something to write, or to find out.
+var (
+	errWrites = errors.New("there is something to write")
+	errNeeds  = errors.New("there is something to find out")
+)
 
 // Why there was no answer in time: the store did nothing meanwhile, or it did for
 // others what it could.
@@ -28,7 +30,7 @@ var failedAnswer = wire.Answer{Verdict: wire.Failed}.String()
 
 // Handle answers one question of any of the protocols on the socket; it is the
 // server's handler. Known keys change nothing and are answered at once; what must
-// be written down first, or waits for the store, is answered later.
+// be found out or written down first, or waits for the store, is answered later.
 func (h *Helper) Handle(line []byte) ([]byte, server.Later) {
 	switch {
 	case bytes.HasPrefix(line, []byte("v=")):
@@ -56,6 +58,11 @@ type asked struct {
 	key   repeatKey
 	now   time.Time // by the helper's clock
 	start time.Time
+
+	verb   func(engine.State, engine.Live) (engine.Decision, error) // decides an old verb; nil: the plan does
+	needs  []plan.Fact                                              // what the last decision needs to know
+	facts  *engine.Facts                                            // what was found out
+	rounds int                                                      // how often
 }
 
 // question answers Exim's generated text.
@@ -84,18 +91,33 @@ func (h *Helper) question(line []byte) ([]byte, server.Later) {
 		// Accepting connections must not wait for a store that is in trouble.
 		return nil, func(ctx context.Context) []byte { return h.wary(ctx, a) }
 	}
-	answer, err := h.look(context.Background(), a)
+	d, err := h.look(context.Background(), a)
 	if err != nil {
 		return nil, func(ctx context.Context) []byte { return h.slow(ctx, a) }
 	}
-	return h.done(a, answer), nil
+	return h.done(a, d), nil
 }
 
-// look answers from what is known, if there is nothing to write.
-func (h *Helper) look(ctx context.Context, a *asked) (wire.Answer, error) {
+// decide asks the engine.
+func (a *asked) decide(st engine.State, live engine.Live) (engine.Decision, error) {
+	if a.verb != nil {
+		return a.verb(st, live)
+	}
+	return a.by.Decide(a.Question, a.now, st, live)
+}
+
+// live is what the decision is to know besides the plan and the store.
+func (h *Helper) live(a *asked) engine.Live {
+	return engine.Live{Runtime: h.runtime.Load(), Sleeping: h.sleeping(a.now), Facts: a.facts, Pool: a.by.pool}
+}
+
+// look decides from what is known, if there is nothing to find out and nothing to
+// write.
+func (h *Helper) look(ctx context.Context, a *asked) (engine.Decision, error) {
 	var d engine.Decision
+	live := h.live(a)
 	decide := func(st engine.State) (err error) {
-		d, err = a.by.Decide(a.Question, a.now, st, engine.Live{Runtime: h.runtime.Load(), Sleeping: h.sleeping(a.now)})
+		d, err = a.decide(st, live)
 		return err
 	}
 	err := errWrites
@@ -105,23 +127,30 @@ func (h *Helper) look(ctx context.Context, a *asked) (wire.Answer, error) {
 	if err != nil {
 		err = h.o.Store.View(ctx, decide)
 	}
-	if err == nil && (len(d.Writes) > 0 || d.Sleep != nil) {
-		err = errWrites
+	switch {
+	case err != nil:
+		return d, err
+	case len(d.Needs) > 0:
+		a.needs = d.Needs
+		return d, errNeeds
+	case len(d.Writes) > 0 || d.Sleep != nil:
+		return d, errWrites
 	}
-	return d.Answer, err
+	return d, nil
 }
 
 // wary answers while the store cannot be read: a look may work nevertheless.
 func (h *Helper) wary(ctx context.Context, a *asked) []byte {
 	short, cancel := context.WithDeadline(ctx, a.start.Add(a.by.budget))
 	defer cancel()
-	if answer, err := h.look(short, a); err == nil {
-		return h.done(a, answer)
+	if d, err := h.look(short, a); err == nil {
+		return h.done(a, d)
 	}
 	return h.slow(ctx, a)
 }
 
-// slow answers with the store's writer, within the plan's budget. Whoever asks the
+// slow answers with what must be found out and with the store's writer, within the
+// plan's budget. Whoever asks the
 // same again gets the same answer, also one that came too late for the first time.
 func (h *Helper) slow(ctx context.Context, a *asked) []byte {
 	mine, earlier := h.repeats.begin(a.key, a.now)
@@ -130,54 +159,6 @@ func (h *Helper) slow(ctx context.Context, a *asked) []byte {
 	}
 	go h.resolve(a, mine)
 	return h.await(ctx, a, mine)
-}
-
-// patience is how long a decision may wait for the store after its asker got a
-// failed answer: the question is probably asked again, and must not count twice.
-const patience = 10 * time.Second
-
-// resolve finds the answer, however long it takes.
-func (h *Helper) resolve(a *asked, mine *repeat) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	d, err := h.write(ctx, a)
-	if err != nil {
-		h.failed(writing, err)
-		if errors.Is(err, store.ErrUnknown) {
-			// It may have been counted: whoever asks again must not count once more.
-			h.repeats.finish(mine, failedAnswer)
-		} else {
-			h.repeats.forget(mine, failedAnswer)
-		}
-		return
-	}
-	if len(d.Writes) > 0 {
-		h.trouble.ends(writing)
-	}
-	h.repeats.finish(mine, d.Answer.String())
-}
-
-// write decides in the store's writer and comes back when the decision is on disk.
-// A delay is reserved while the decision is made, so that no two decisions of one
-// batch take the same sleeper's place; deciding once more gives it back first. Where
-// the update's outcome is unknown, the writer may still be deciding when this returns.
-func (h *Helper) write(ctx context.Context, a *asked) (engine.Decision, error) {
-	var made atomic.Pointer[engine.Decision]
-	place := h.sleepers.place()
-	err := h.o.Store.Update(ctx, func(st engine.State) ([]engine.Write, error) {
-		place.leave()
-		d, err := a.by.Decide(a.Question, a.now, st, engine.Live{Runtime: h.runtime.Load(), Sleeping: h.sleeping(a.now)})
-		if err == nil && d.Sleep != nil {
-			place.take(d.Sleep.Tier, a.now.Add(d.Sleep.For))
-		}
-		made.Store(&d)
-		return d.Writes, err
-	})
-	if err != nil {
-		place.giveUp()
-		return engine.Decision{}, err
-	}
-	return *made.Load(), nil
 }
 
 // again answers a question that was asked before.
@@ -208,10 +189,11 @@ func (h *Helper) await(ctx context.Context, a *asked, r *repeat) []byte {
 	return []byte(text)
 }
 
-// done tells the observer and prints the answer.
-func (h *Helper) done(a *asked, answer wire.Answer) []byte {
-	h.observe(a, answer.Verdict)
-	return []byte(answer.String())
+// done counts, tells the observer and prints the answer.
+func (h *Helper) done(a *asked, d engine.Decision) []byte {
+	h.hits.add(d.Hits, a.now)
+	h.observe(a, d.Answer.Verdict)
+	return []byte(d.Answer.String())
 }
 
 func (h *Helper) observe(a *asked, verdict string) {

@@ -3,8 +3,12 @@
 // question: Helper.Handle, then decide.go.
 //
 //	server -> Handle -> wire (parse) -> plans (which one) -> engine (decide) -> store (keep) -> answer
+//	                                                           |    ^
+//	                                                           '----' outside (find out facts), where the engine needs any
 //
-// The package knows neither the socket (helper/server) nor SQL (helper/store).
+// Beside that it keeps the networks of the pools (networks.go) and counts which entries
+// of lists are of use (hits.go). The package knows neither the socket (helper/server)
+// nor SQL (helper/store).
 package helper
 
 import (
@@ -44,6 +48,7 @@ type Observer interface {
 	Answered(stage, half, verdict string, took time.Duration)
 	Failed(why string) // reading, writing, late, busy, decision or malformed
 	UnknownPlan()
+	Found(fact, finding string) // a fact's name; yes, no, unclear or one of SPF's results
 }
 
 // Options of a helper.
@@ -53,13 +58,20 @@ type Options struct {
 	// schema, say; an error refuses the plan. nil: nothing to do.
 	Prepare func(ctx context.Context, p *plan.Plan) error
 	// Plans is the directory that remembers plans over a restart; "": none does.
-	Plans    string
+	Plans string
+	// Outside makes what finds out facts and pools by way of a plan's DNS servers, as
+	// NewOutside does; nil: nothing is found out.
+	Outside func(servers []string) Outside
+	// Pools is the file that remembers the pools' networks over a restart; "": none does.
+	Pools    string
 	Clock    func() time.Time // nil: time.Now
 	Observer Observer         // nil: nobody
 	Log      *slog.Logger     // nil: slog.Default()
 
 	RuntimeEvery time.Duration // how often the run-time entries are read; 500 ms
 	CleanupEvery time.Duration // how often the store is cleaned up; 5 minutes
+	PoolsEvery   time.Duration // how often the pools are resolved; 6 hours
+	HitsEvery    time.Duration // how often the hits of lists are written down; 30 s
 }
 
 // Helper answers questions. It is safe for concurrent use.
@@ -73,6 +85,11 @@ type Helper struct {
 	repeats  repeats
 	trouble  trouble
 	counters counters
+	found    found
+	hits     hits
+	networks networks
+	poolsDue chan struct{} // there may be other pools than before
+	rowsDue  chan struct{} // there may be other lists than before
 	started  time.Time
 }
 
@@ -90,22 +107,31 @@ func New(ctx context.Context, p *plan.Plan, o Options) (*Helper, error) {
 	if o.CleanupEvery <= 0 {
 		o.CleanupEvery = 5 * time.Minute
 	}
-	h := &Helper{o: o, started: o.Clock()}
+	if o.PoolsEvery <= 0 {
+		o.PoolsEvery = 6 * time.Hour
+	}
+	if o.HitsEvery <= 0 {
+		o.HitsEvery = 30 * time.Second
+	}
+	h := &Helper{o: o, started: o.Clock(), poolsDue: make(chan struct{}, 1), rowsDue: make(chan struct{}, 1)}
 	h.glancer, _ = o.Store.(Glancer)
 	h.repeats.init()
 	h.trouble.log = o.Log
 	h.plans.Store(&plans{})
+	h.recall()
 	for _, old := range remembered(o.Plans, o.Log) {
 		// The store may be a new one, without the tables that only the old plan needs.
 		if err := h.prepare(ctx, old.Plan()); err != nil {
 			o.Log.Warn("an earlier plan is left out", "error", err)
 			continue
 		}
+		old.outside = h.outsideFor(old.Plan())
 		h.plans.Store(h.plans.Load().with(old))
 	}
 	if err := h.take(ctx, p); err != nil {
 		return nil, err
 	}
+	h.givePools(h.plans.Load().all[1:])
 	h.refresh(ctx)
 	return h, nil
 }
@@ -144,7 +170,11 @@ func (h *Helper) take(ctx context.Context, p *plan.Plan) error {
 	if err := h.prepare(ctx, p); err != nil {
 		return err
 	}
+	a.outside = h.outsideFor(p)
+	h.settlePools(a)
 	h.plans.Store(h.plans.Load().with(a))
+	poke(h.poolsDue)
+	poke(h.rowsDue)
 	if err := h.plans.Load().remember(h.o.Plans); err != nil {
 		// The plan is good and in use; only a restart would not know the older ones.
 		h.o.Log.Warn("cannot remember the plans", "error", err)
@@ -170,12 +200,25 @@ func (h *Helper) Reload(ctx context.Context, file string) error {
 }
 
 // Run does what is to be done besides answering, until ctx ends: it reads the
-// run-time entries and cleans up.
+// run-time entries, cleans up, resolves the pools, and keeps count of what lists are of
+// use.
 func (h *Helper) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { every(ctx, h.o.RuntimeEvery, h.refresh) })
 	wg.Go(func() { every(ctx, h.o.CleanupEvery, h.cleanup) })
+	wg.Go(func() { h.keepPools(ctx) })
+	wg.Go(func() { h.keepRows(ctx) })
+	wg.Go(func() { every(ctx, h.o.HitsEvery, h.flush) })
 	wg.Wait()
+	h.flush(context.WithoutCancel(ctx))
+}
+
+// poke wakes who waits for a channel of one place.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
 func every(ctx context.Context, d time.Duration, f func(context.Context)) {

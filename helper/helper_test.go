@@ -32,6 +32,8 @@ type bench struct {
 	store *faulty
 	log   *lockedBuffer
 	nonce int
+
+	outside func([]string) Outside
 }
 
 type lockedBuffer struct {
@@ -123,7 +125,7 @@ func (b *bench) restart() {
 
 func (b *bench) options() Options {
 	return Options{
-		Store: b.store, Plans: filepath.Join(b.dir, "plans"),
+		Store: b.store, Plans: filepath.Join(b.dir, "plans"), Pools: filepath.Join(b.dir, "pools.json"), Outside: b.outside,
 		Clock: func() time.Time { return time.UnixMilli(b.now.Load()) },
 		Log:   slog.New(slog.NewTextHandler(b.log, nil)),
 	}

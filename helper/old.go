@@ -19,61 +19,55 @@ func (h *Helper) oldVerb(line []byte) ([]byte, server.Later) {
 	if !ok {
 		return []byte(ask.Failed), nil
 	}
-	now, start := h.o.Clock(), time.Now()
+	o := &oldAsked{asked: asked{Question: ask.Question, by: by, now: h.o.Clock(), start: time.Now()}, ask: ask}
+	o.verb = o.decideVerb
 	if !h.trouble.unreadable() {
-		if text, err := h.lookOld(context.Background(), ask, now); err == nil {
-			return []byte(text), nil
+		if d, err := h.look(context.Background(), &o.asked); err == nil {
+			h.hits.add(d.Hits, o.now)
+			return []byte(o.text.Load().(string)), nil
 		}
 	}
 	return nil, func(ctx context.Context) []byte {
-		ctx, cancel := context.WithDeadline(ctx, start.Add(by.budget))
+		ctx, cancel := context.WithDeadline(ctx, o.start.Add(by.budget))
 		defer cancel()
-		text, err := h.writeOld(ctx, ask, now)
+		d, err := h.settle(ctx, &o.asked)
 		if err != nil {
 			if ctx.Err() != nil {
-				err = h.trouble.late(start)
+				err = h.trouble.late(o.start)
 			}
 			h.failed(writing, err)
 			return []byte(ask.Failed)
 		}
-		return []byte(text)
+		if len(d.Writes) > 0 {
+			h.trouble.ends(writing)
+		}
+		h.hits.add(d.Hits, o.now)
+		return []byte(o.text.Load().(string))
 	}
 }
 
-// lookOld answers where there is nothing to write.
-func (h *Helper) lookOld(ctx context.Context, ask oldverbs.Ask, now time.Time) (text string, err error) {
-	err = h.o.Store.View(ctx, func(st engine.State) error {
-		d, err := ask.Engine.Decide(ask.Question, now, st, engine.Live{Runtime: h.runtime.Load()})
-		if err == nil && ask.Update && len(d.Writes) > 0 {
-			err = errWrites
-		}
-		if err == nil {
-			text, err = ask.Answer(d, now, st)
-		}
-		return err
-	})
-	return text, err
+// oldAsked is an old verb on its way through the helper.
+type oldAsked struct {
+	asked
+	ask  oldverbs.Ask
+	text atomic.Value // the last decision's answer; the writer may still be deciding when nobody waits any more
 }
 
-// writeOld answers with the store's writer, which may still be deciding where the
-// outcome is unknown.
-func (h *Helper) writeOld(ctx context.Context, ask oldverbs.Ask, now time.Time) (string, error) {
-	if !ask.Update {
-		return h.lookOld(ctx, ask, now)
+// decideVerb asks the engine that knows the verb's policy only, and prints what it says
+// while the state is there that it was decided from. One that only looks writes nothing.
+func (o *oldAsked) decideVerb(st engine.State, live engine.Live) (engine.Decision, error) {
+	live.Sleeping = nil // nobody delays an answer to an old verb
+	d, err := o.ask.Engine.Decide(o.Question, o.now, st, live)
+	if err != nil || len(d.Needs) > 0 {
+		return d, err
 	}
-	var answer atomic.Pointer[string]
-	err := h.o.Store.Update(ctx, func(st engine.State) ([]engine.Write, error) {
-		d, err := ask.Engine.Decide(ask.Question, now, st, engine.Live{Runtime: h.runtime.Load()})
-		if err != nil {
-			return nil, err
-		}
-		text, err := ask.Answer(d, now, st)
-		answer.Store(&text)
-		return d.Writes, err
-	})
+	text, err := o.ask.Answer(d, o.now, st)
 	if err != nil {
-		return "", err
+		return d, err
 	}
-	h.trouble.ends(writing)
-	return *answer.Load(), nil
+	o.text.Store(text)
+	if d.Sleep = nil; !o.ask.Update {
+		d.Writes = nil
+	}
+	return d, nil
 }

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -18,6 +20,7 @@ import (
 	"exipol/helper/engine"
 	"exipol/helper/oldverbs"
 	"exipol/helper/owner"
+	"exipol/helper/pools"
 )
 
 // keepPlans is how many plans are held side by side: Exim processes that were
@@ -27,8 +30,12 @@ const keepPlans = 8
 // answerer is a plan ready to answer by.
 type answerer struct {
 	*engine.Engine
-	old    *oldverbs.Verbs
-	budget time.Duration // for one answer
+	old     *oldverbs.Verbs
+	budget  time.Duration               // for one answer
+	facts   time.Duration               // of it, for finding out facts
+	outside Outside                     // nil: nothing can be found out
+	table   atomic.Pointer[pools.Table] // of its pools
+	pool    func(netip.Addr) string     // in the table; nil where the plan has no pools
 }
 
 // newAnswerer prepares a plan. The answer must be out before Exim's first call
@@ -43,7 +50,12 @@ func newAnswerer(p *plan.Plan) (*answerer, error) {
 		return nil, err
 	}
 	const margin = 100 * time.Millisecond
-	return &answerer{Engine: e, old: old, budget: max(p.Timeout.Std()-time.Second-margin, 2*margin)}, nil
+	a := &answerer{Engine: e, old: old, budget: max(p.Timeout.Std()-time.Second-margin, 2*margin)}
+	a.facts = factsTime(a.budget)
+	if len(p.Pools) > 0 {
+		a.pool = func(client netip.Addr) string { return a.table.Load().Pool(client) }
+	}
+	return a, nil
 }
 
 // plans are those that questions are answered by, newest first. A value never

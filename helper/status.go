@@ -59,6 +59,18 @@ type Status struct {
 	RefusedPlans  int64            `json:"refused_plans"`
 	Trouble       string           `json:"trouble,omitempty"` // the store's last error, while it fails
 	Sleepers      map[string]int   `json:"sleepers"`
+
+	Facts     map[string]map[string]int64 `json:"facts"` // what was found out: by fact, by finding, how often
+	DNS       *DNSStatus                  `json:"dns,omitempty"`
+	Pools     []PoolStatus                `json:"pools,omitempty"`
+	PoolsFile string                      `json:"pools_file,omitempty"` // what is wrong with the pinned file
+}
+
+// DNSStatus counts what was looked up for the newest plan since it was first taken.
+type DNSStatus struct {
+	Asked  uint64 `json:"asked"`
+	Known  uint64 `json:"known"`  // answered from memory
+	Failed uint64 `json:"failed"` // no answer, or none that says anything
 }
 
 // Status is how things stand.
@@ -79,6 +91,12 @@ func (h *Helper) Status() Status {
 		RefusedPlans:  h.counters.badPlans.Load(),
 		Trouble:       h.trouble.text(),
 		Sleepers:      h.sleepers.all(h.o.Clock()),
+		Facts:         h.found.all(),
+	}
+	s.Pools, s.PoolsFile = h.poolStatus()
+	if out := h.plans.Load().newest().outside; out != nil {
+		n := out.Stats()
+		s.DNS = &DNSStatus{Asked: n.Asked, Known: n.Known, Failed: n.Failed}
 	}
 	if others, err := os.Getgroups(); err == nil {
 		s.Groups = append(s.Groups, others...)

@@ -2,7 +2,8 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
+	"io/fs"
 	"net/netip"
 	"slices"
 	"strings"
@@ -13,25 +14,29 @@ import (
 	"exipol/cmd/internal/cli"
 	"exipol/generator/plan"
 	"exipol/generator/wire"
+	"exipol/helper"
 	"exipol/helper/engine"
 	"exipol/helper/single"
 	"exipol/helper/store/sqlite"
 )
 
 // askFields are the fields of a question that can be given.
-var askFields = []string{"client", "helo", "sender", "recipient", "auth", "event"}
+var askFields = []string{"client", "helo", "host", "sender", "recipient", "auth", "from", "dkim", "event"}
 
 func askCommand() *cobra.Command {
-	var file, moment string
+	var file, state, moment string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "ask POLICY FIELD=VALUE...",
 		Short: "ask what a policy would say, without side effects",
 		Long: `Asks one policy (greylist.NAME or limit.NAME) what it would say now, and why. Nothing
-is counted, nothing is remembered, and no running exipold is needed.
+is counted, nothing is remembered, and no running exipold is needed. What the policy
+wants to know of the client and the sender is looked up in DNS, and printed.
 
-Fields: client (an IP address), helo, sender (empty or <> for the null sender),
-recipient, auth, and event, where a limit counts more than one.`,
+Fields: client (an IP address), helo, host (its name, where Exim knows it; - where it
+has none), sender (empty or <> for the null sender), recipient, auth, from (the
+address of the From header), dkim (the domains whose signatures verified, with commas
+between them), and event, where a limit counts more than one.`,
 		Example: `  exipold ask greylist.inbound client=192.0.2.1 sender=a@b.example recipient=c@d.example
   exipold ask limit.tarpit client=192.0.2.1 --json`,
 		Args: cobra.MinimumNArgs(1),
@@ -52,23 +57,61 @@ recipient, auth, and event, where a limit counts more than one.`,
 				if err != nil {
 					return err
 				}
-				var d engine.Decision
-				err = s.View(ctx, func(st engine.State) (err error) {
-					d, err = e.Decide(q, now, st, engine.Live{Runtime: &r, Explain: true})
-					return err
-				})
+				d, facts, err := decide(ctx, p, state, s, e, q, now, &r)
 				if err != nil {
 					return err
 				}
-				return printDecision(cmd, q, d, asJSON)
+				return printDecision(cmd, q, d, facts, asJSON)
 			})
 		}),
 	}
 	planFlag(cmd, &file)
+	cmd.Flags().StringVar(&state, "state-dir", "", "where exipold remembers the pools; systemd's state directory, or that of the store, by default")
 	cmd.Flags().StringVar(&moment, "now", "", "ask as of this moment (RFC 3339) rather than now")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	return cmd
 }
+
+// decide asks the engine, and looks up what it needs to know.
+func decide(ctx context.Context, p *plan.Plan, state string, s *sqlite.Store, e *engine.Engine, q wire.Question, now time.Time, r *engine.Runtime) (engine.Decision, []factFound, error) {
+	live := engine.Live{Runtime: r, Explain: true}
+	if len(p.Pools) > 0 {
+		used, err := poolsInUse(p, state)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return engine.Decision{}, nil, err
+		}
+		live.Pool = helper.PoolTable(p, used).Pool
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	var out helper.Outside
+	facts := []factFound{}
+	for {
+		var d engine.Decision
+		err := s.View(ctx, func(st engine.State) (err error) {
+			d, err = e.Decide(q, now, st, live)
+			return err
+		})
+		if err != nil || len(d.Needs) == 0 || len(facts) > mostFacts {
+			return d, facts, err
+		}
+		if out == nil {
+			out = helper.NewOutside(p.DNS, nil, nil)
+		}
+		short, done := context.WithTimeout(ctx, askTime/4)
+		live.Facts = helper.Complete(out.Gather(short, q, d.Needs, live.Facts), d.Needs)
+		done()
+		for _, f := range d.Needs {
+			facts = append(facts, factFound{f.String(), helper.Finding(live.Facts, f)})
+		}
+	}
+}
+
+// askTime is how long exipold ask takes at most; mostFacts ends what would go on for ever.
+const (
+	askTime   = 20 * time.Second
+	mostFacts = 100
+)
 
 // askOne is an engine that knows of the one policy only, and the question to put.
 func askOne(p *plan.Plan, ref string, given []string) (*engine.Engine, wire.Question, error) {
@@ -97,14 +140,20 @@ func askOne(p *plan.Plan, ref string, given []string) (*engine.Engine, wire.Ques
 			q.Recipient = value
 		case "auth":
 			q.Auth = value
+		case "host":
+			q.Host = value
+		case "from":
+			q.From = value
+		case "dkim":
+			q.Dkim = strings.FieldsFunc(value, func(r rune) bool { return r == ',' })
 		case "event":
 			event = value
 		}
 	}
-	if event == "" && strings.HasPrefix(ref, "greylist.") && q.Sender == "" {
-		event = plan.NullSender // null senders are asked for at predata
-	}
 	alone := single.Plan(p, ref)
+	if event == "" && q.Sender == "" && slices.Contains(events(alone), plan.NullSender) {
+		event = plan.NullSender // a greylist asks for null senders at predata
+	}
 	if !place(alone, event, &q) {
 		return nil, q, cli.WrongUsage("%s counts no event %q, but %s", ref, event, listed(events(alone)))
 	}
@@ -123,6 +172,9 @@ func unnamed(p *plan.Plan, ref string, given []string) (missing []string) {
 	for _, g := range p.Greylists {
 		if g.Ref() == ref {
 			fields, key = []string{"sender", "recipient"}, g.Key
+			if len(g.Suspicious)+len(g.Spare)+len(g.Urgent) > 0 {
+				fields = append(fields, "client", "helo")
+			}
 		}
 	}
 	for _, l := range p.Limits {
@@ -132,6 +184,9 @@ func unnamed(p *plan.Plan, ref string, given []string) (missing []string) {
 	}
 	for _, part := range key {
 		field, _, _ := strings.Cut(part.Field, ".")
+		if field == "pool" {
+			field = "client"
+		}
 		fields = append(fields, field)
 	}
 	for _, field := range askFields {
@@ -177,56 +232,4 @@ func events(p *plan.Plan) []string {
 		}
 	}
 	return out
-}
-
-// asked is the answer to exipold ask, for machines.
-type asked struct {
-	FormatVersion string         `json:"format_version"`
-	Verdict       string         `json:"verdict"`
-	By            string         `json:"by,omitempty"`
-	Delay         int64          `json:"delay"` // seconds
-	Would         string         `json:"would,omitempty"`
-	At            string         `json:"at"`
-	Traffic       string         `json:"traffic"`
-	Event         string         `json:"event"`
-	Writes        int            `json:"writes"` // what a real question would have changed
-	Reasons       []engineReason `json:"reasons"`
-}
-
-type engineReason struct {
-	Policy  string `json:"policy"`
-	Tier    string `json:"tier,omitempty"`
-	Verdict string `json:"verdict"`
-	Observe bool   `json:"observe,omitempty"`
-	Text    string `json:"text"`
-}
-
-func printDecision(cmd *cobra.Command, q wire.Question, d engine.Decision, asJSON bool) error {
-	out := asked{
-		FormatVersion: "1.0", Verdict: d.Answer.Verdict, By: d.Answer.By, Delay: d.Answer.Delay, Would: d.Answer.Would,
-		At: q.Stage + "." + q.Half, Traffic: q.Traffic, Event: q.Events[0], Writes: len(d.Writes), Reasons: []engineReason{},
-	}
-	for _, r := range d.Reasons {
-		out.Reasons = append(out.Reasons, engineReason(r))
-	}
-	w := cmd.OutOrStdout()
-	if asJSON {
-		return printJSON(w, out)
-	}
-	verdict := out.Verdict
-	if out.Delay > 0 {
-		verdict += fmt.Sprintf(" after %ds", out.Delay)
-	}
-	if out.Would != "" {
-		verdict += fmt.Sprintf(" (observing: would be %s)", out.Would)
-	}
-	fmt.Fprintln(w, verdict)
-	for _, r := range out.Reasons {
-		name := r.Policy
-		if r.Tier != "" {
-			name += "/" + r.Tier
-		}
-		fmt.Fprintf(w, "  %s: %s: %s\n", name, r.Verdict, readable(r.Text))
-	}
-	return nil
 }

@@ -51,8 +51,9 @@ func doctorCommand() *cobra.Command {
 		Use:   "doctor",
 		Short: "say what is wrong with this gateway, and the mend",
 		Long: `Looks at everything that has to fit together on this host: the plan, the running
-exipold, its socket and its rights, the store and its disk, the Exim text that is
-installed, and Exim's own configuration. Each finding comes with what mends it.
+exipold, its socket and its rights, the store and its disk, the DNS servers and DNS
+lists that the policies ask, the pools, the Exim text that is installed, and Exim's
+own configuration. Each finding comes with what mends it.
 Changes nothing. Exit status 1 where there is an error; warnings alone are 0.
 
 Run it as root, so that it can look everywhere. What Exim and exipold may do it tells
@@ -111,6 +112,9 @@ func (d *doctor) examine(ctx context.Context) {
 	d.checkStore(ctx)
 	d.checkStoreRights()
 	d.checkDisk()
+	d.checkDNS(ctx)
+	d.checkDNSLists(ctx)
+	d.checkPools()
 	d.checkExim(ctx)
 	d.checkMainlog()
 }

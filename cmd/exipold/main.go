@@ -30,7 +30,7 @@ func command() *cobra.Command {
 is to be remembered (who was seen, what was counted), and cleans up.
 
 Exit status: 0 fine, 1 the operation failed, 2 wrong usage, 3 it works but there
-is something to do (migrate --dry-run).`,
+is something to do (migrate --dry-run, pools).`,
 		Version: cli.Version,
 	}
 	root.AddCommand(
@@ -39,6 +39,8 @@ is something to do (migrate --dry-run).`,
 		statusCommand(),
 		doctorCommand(),
 		allowCommand(),
+		listCommand(),
+		poolsCommand(),
 		offCommand(),
 		onCommand(),
 		migrateCommand(),

@@ -15,7 +15,10 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"exipol/generator/plan"
+	"exipol/helper/engine"
+	"exipol/helper/store/sqlite"
 	"exipol/helper/testplan"
+	"exipol/internal/dnstest"
 )
 
 func TestMain(m *testing.M) {
@@ -48,6 +51,10 @@ func TestScript(t *testing.T) {
 			"byexim": countByExim,
 			"astray": moveFiles,
 			"debian": debianPlan,
+			"dns":    startDNS,
+			"grey":   greyPlan,
+			"learn":  learnSome,
+			"client": askAsClient,
 			"signal": sendSignal,
 			"logs":   waitForText,
 		},
@@ -104,6 +111,58 @@ func debianPlan(ts *testscript.TestScript, _ bool, args []string) {
 	}))
 }
 
+// dns FILE starts a name server with the records of a file; $DNS is where it listens.
+func startDNS(ts *testscript.TestScript, _ bool, args []string) {
+	s, err := dnstest.New("127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(s.Close)
+	ts.Check(s.Add(ts.ReadFile(args[0])))
+	ts.Setenv("DNS", s.Address())
+}
+
+// grey FILE [pinned FILE] [observe] [dead] writes a plan that asks $DNS: a greylist for
+// clients without reverse DNS and of the list bl.example, a pool, and a list that learns.
+func greyPlan(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(writePlan(ts.Getenv("WORK"), args[0], func(p *plan.Plan) {
+		p.DNS = []string{ts.Getenv("DNS")}
+		p.Pools = []plan.Pool{{Name: "big", SPF: []string{"_spf.big.example"}, Clients: []string{"203.0.113.0/28"}}}
+		p.Lists = []plan.List{{
+			Name: "friends", Origin: plan.Origin{File: "a.hcl", Line: 9}, Reviewed: "2020-01-01",
+			Learn: []plan.Learn{{Traffic: plan.Submission, From: "recipient", Remember: plan.Duration(1440 * time.Hour)}},
+			Entries: []plan.Entry{
+				{Field: "client", Pattern: "198.51.100.0/24", Owner: "joe", Why: "ticket 4711"},
+				{Field: "client", Pattern: "198.51.100.7/32", Until: "2020-02-02T00:00:00Z"},
+				{Field: "client", Pattern: "198.51.100.8/32"},
+			},
+		}}
+		g := &p.Greylists[0]
+		g.Trust, p.Limits[1].Except = nil, nil
+		g.Except = []plan.Ref{{Pool: "big"}, {List: "friends"}}
+		g.Suspicious = []plan.Fact{{Name: plan.NoReverseDNS}, {Name: plan.DNSList, Arg: "bl.example"}}
+		for i, word := range args {
+			switch word {
+			case "pinned":
+				p.PoolsFile = ts.MkAbs(args[i+1])
+			case "observe":
+				g.Mode = plan.Observe
+			case "dead":
+				p.DNS = []string{"127.0.0.1:1"}
+			}
+		}
+	}))
+}
+
+// learn writes into the store of plan.json what a submission would have taught the list.
+func learnSome(ts *testscript.TestScript, _ bool, _ []string) {
+	s, err := sqlite.Open(context.Background(), filepath.Join(ts.Getenv("WORK"), "exipol.db"), sqlite.Options{})
+	ts.Check(err)
+	ts.Check(s.Update(context.Background(), func(engine.State) ([]engine.Write, error) {
+		row := engine.SeenRow{First: 1, Counted: 1, Expires: 1 << 50}
+		return []engine.Write{engine.PutSeen{Policy: "list.friends", Key: "a@b.example", Row: row}, engine.PutSeen{Policy: "list.friends", Key: "@c.example", Row: row}}, nil
+	}))
+	ts.Check(s.Close())
+}
+
 // socket PATH waits until somebody answers there.
 func waitForSocket(ts *testscript.TestScript, _ bool, args []string) {
 	patiently(ts, "no answer on "+args[0], func() bool {
@@ -132,6 +191,14 @@ func askCommandLine(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Logf("%s -> %s %v", args[0], got, err)
 		return err == nil && strings.Contains(string(got), args[1])
 	})
+}
+
+// client IP NONCE WANT asks what the greylist says to a client, until the answer matches.
+func askAsClient(ts *testscript.TestScript, _ bool, args []string) {
+	p, err := plan.Decode(strings.NewReader(ts.ReadFile("plan.json")))
+	ts.Check(err)
+	question := fmt.Sprintf("v=1 plan=%s at=rcpt.after traffic=inbound events=recipient nonce=1.%s ip=%s helo= sender=YUBiLmV4YW1wbGU= rcpt=Y0BkLmV4YW1wbGU= auth=", p.ID, args[1], args[0])
+	askCommandLine(ts, false, []string{question, args[2]})
 }
 
 // signal WORD SIGNAL sends a signal to the background commands with that word.

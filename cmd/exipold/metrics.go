@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"exipol/cmd/internal/cli"
+	"exipol/helper"
 	"exipol/helper/metrics"
 )
 
@@ -42,8 +43,26 @@ func (d *daemon) listenMetrics() (*scrape, error) {
 		Sleepers:    func() map[string]int { return d.helper.Status().Sleepers },
 		Rows:        rows.get,
 		Plan:        func() string { return d.helper.Plan().ID },
+		Lookups:     func() map[string]float64 { return lookups(d.helper.Status()) },
+		Pools:       func() map[string]float64 { return poolSizes(d.helper.Status()) },
 	})
 	return &scrape{m, ln}, nil
+}
+
+// lookups counts what DNS was asked.
+func lookups(s helper.Status) map[string]float64 {
+	if s.DNS == nil {
+		return nil
+	}
+	return map[string]float64{"asked": float64(s.DNS.Asked), "remembered": float64(s.DNS.Known), "failed": float64(s.DNS.Failed)}
+}
+
+func poolSizes(s helper.Status) map[string]float64 {
+	out := map[string]float64{}
+	for _, p := range s.Pools {
+		out[p.Name] = float64(p.Networks)
+	}
+	return out
 }
 
 // serve answers Prometheus until ctx ends. What the metrics look at must be there.

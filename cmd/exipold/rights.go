@@ -66,7 +66,7 @@ func (d *doctor) checkStoreRights() {
 		return
 	}
 	remembered, _ := filepath.Glob(filepath.Join(plans, "*.json"))
-	for _, path := range append([]string{file, file + "-wal", file + "-shm", plans}, remembered...) {
+	for _, path := range append([]string{file, file + "-wal", file + "-shm", filepath.Join(dir, poolsState), plans}, remembered...) {
 		want := toRead | toWrite
 		if path == plans {
 			want |= toPass

@@ -43,8 +43,13 @@ func serveCommand() *cobra.Command {
 cleans up: one process for each gateway. The socket is the one that systemd passes,
 or else one of its own, with mode 0660 and Exim's group.
 
-SIGHUP takes a new plan from the same file; where that is bad, the old one stays and
-the log says why. Earlier plans are held beside it, so that Exim processes started
+Where the policies want to know what DNS says of a client or a sender, it asks the
+DNS servers that the policies name, or those of this machine; the answer leaves in
+time whatever DNS does. The pools' networks are resolved in the background, every few
+hours.
+
+SIGHUP takes a new plan from the same file, and reads a file of pinned pools again;
+where the plan is bad, the old one stays and the log says why. Earlier plans are held beside it, so that Exim processes started
 before go on as they were. SIGTERM answers what was asked and ends.`,
 		Example: `  exipold serve
   exipold serve --plan out/plan.json --socket /tmp/exipold.sock --log-level debug
@@ -57,7 +62,7 @@ before go on as they were. SIGTERM answers what was asked and ends.`,
 	f.StringVar(&o.socket, "socket", "", "listen here rather than on the plan's socket")
 	f.StringVar(&o.group, "group", "", "the socket's group; for the layout debian, Debian-exim by default")
 	f.StringVar(&o.metrics, "metrics", "", "serve Prometheus metrics here, as in :9234 (on loopback unless an address is given)")
-	f.StringVar(&o.stateDir, "state-dir", "", "where the plans are remembered; systemd's state directory, or that of the store, by default")
+	f.StringVar(&o.stateDir, "state-dir", "", "where the plans and the pools' networks are remembered; systemd's state directory, or that of the store, by default")
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.Var(&o.maxStore, "max-store", "the store's largest size, as in 512MiB or 4GiB, 0 for none: a flood of new keys must not fill Exim's disk")
@@ -126,14 +131,17 @@ func serve(cmd *cobra.Command, o serveOptions) error {
 
 // build makes the helper, the metrics and the server.
 func (d *daemon) build(ctx context.Context, p *plan.Plan) error {
+	state := stateDir(d.o.stateDir, p)
 	options := helper.Options{
 		Store: d.store,
 		Prepare: func(ctx context.Context, p *plan.Plan) error {
 			_, err := d.store.Migrate(ctx, p.Tables)
 			return err
 		},
-		Plans: filepath.Join(cmp.Or(d.o.stateDir, os.Getenv("STATE_DIRECTORY"), filepath.Dir(p.Store.Path)), "plans"),
-		Log:   d.log,
+		Plans:   filepath.Join(state, "plans"),
+		Pools:   filepath.Join(state, poolsState),
+		Outside: func(servers []string) helper.Outside { return helper.NewOutside(servers, d.log, nil) },
+		Log:     d.log,
 	}
 	var err error
 	if d.o.metrics != "" {
@@ -147,6 +155,14 @@ func (d *daemon) build(ctx context.Context, p *plan.Plan) error {
 	}
 	d.server = server.New(d.helper.Handle, server.Options{MaxConns: d.o.connections, Log: d.log})
 	return nil
+}
+
+// poolsState is the file that remembers the pools' networks, in the state directory.
+const poolsState = "pools.json"
+
+// stateDir is where exipold keeps what is neither the store nor its configuration.
+func stateDir(given string, p *plan.Plan) string {
+	return cmp.Or(given, os.Getenv("STATE_DIRECTORY"), filepath.Dir(p.Store.Path))
 }
 
 // listen takes the socket that systemd passed, or makes one.

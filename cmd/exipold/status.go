@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -28,6 +30,7 @@ type status struct {
 	Running       *helper.Status `json:"running"` // null where nobody answers
 	NotRunning    string         `json:"not_running,omitempty"`
 	Store         store.Stats    `json:"store"`
+	Contacts      []contacts     `json:"contacts"` // of each greylist: whom it defers, or would, and why
 	Top           []policyTop    `json:"top"`
 	Allow         []said         `json:"allow"`
 	Off           []said         `json:"off"`
@@ -49,10 +52,16 @@ func statusCommand() *cobra.Command {
 		Use:   "status",
 		Short: "say what exipold sees and does",
 		Long: `Prints which plans the running exipold holds, what it answered, how large the store
-is, each policy's busiest keys, and what was said at run time (allow, off). Works
-without a running exipold, too, as far as the store tells.`,
+is, whom each greylist defers, or would if it did not only observe, and why, each
+policy's busiest keys, the pools, and what was said at run time (allow, off). Works
+without a running exipold, too, as far as the store tells.
+
+The first contacts of a greylist are counted over the time in which a retry may come
+(retry), each once, however often it was deferred, and listed by what made it
+suspicious.`,
 		Example: `  exipold status
-  exipold status --json | jq .running.unknown_plan`,
+  exipold status --json | jq .running.unknown_plan
+  exipold status --json | jq '.contacts[].whys'`,
 		Args: cobra.NoArgs,
 		RunE: cli.Action(func(cmd *cobra.Command, _ []string) error {
 			return withStore(cmd, file, func(ctx context.Context, p *plan.Plan, s *sqlite.Store) error {
@@ -69,7 +78,7 @@ without a running exipold, too, as far as the store tells.`,
 	}
 	planFlag(cmd, &file)
 	cmd.Flags().StringVar(&socket, "socket", "", "ask here rather than on the plan's socket")
-	cmd.Flags().IntVar(&most, "top", 5, "how many of each policy's busiest keys")
+	cmd.Flags().IntVar(&most, "top", 5, "how many of each policy's busiest keys, and of each greylist's newest first contacts")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	return cmd
 }
@@ -88,14 +97,22 @@ func running(ctx context.Context, socket string) (*helper.Status, error) {
 }
 
 func gather(ctx context.Context, p *plan.Plan, s *sqlite.Store, socket string, most int) (status, error) {
-	now := time.Now().UnixMilli()
-	st := status{FormatVersion: "1.0", Plan: p.ID, Socket: socket, Top: []policyTop{}}
+	at := time.Now()
+	now := at.UnixMilli()
+	st := status{FormatVersion: "1.0", Plan: p.ID, Socket: socket, Contacts: []contacts{}, Top: []policyTop{}}
 	var err error
 	if st.Running, err = running(ctx, socket); err != nil {
 		st.NotRunning = err.Error()
 	}
 	if st.Store, err = s.Stats(ctx, now); err != nil {
 		return st, err
+	}
+	for _, g := range p.Greylists {
+		c, err := greylistContacts(ctx, s, g, most, at)
+		if err != nil {
+			return st, err
+		}
+		st.Contacts = append(st.Contacts, c)
 	}
 	for _, ref := range policyRefs(p) {
 		for _, name := range []string{ref, ref + trustedRows, "observe:" + ref, "observe:" + ref + trustedRows} {
@@ -124,6 +141,7 @@ func (st status) print(out io.Writer) error {
 		if r.Trouble != "" {
 			fmt.Fprintf(w, "trouble\t%s\n", readable(r.Trouble))
 		}
+		printOutside(w, r)
 	} else {
 		fmt.Fprintf(w, "running\tno: %s\n", st.NotRunning)
 	}
@@ -133,6 +151,9 @@ func (st status) print(out io.Writer) error {
 		for _, p := range t.Policies {
 			fmt.Fprintf(w, "    %s\t%d rows\n", p.Policy, p.Rows)
 		}
+	}
+	for _, c := range st.Contacts {
+		c.print(w)
 	}
 	for _, t := range st.Top {
 		fmt.Fprintf(w, "top of %s\n", t.Policy)
@@ -147,6 +168,39 @@ func (st status) print(out io.Writer) error {
 		fmt.Fprintf(w, "off\t%s, by %s, %s: %s\n", o.Policy, readable(o.Owner), ends(o.Until), strconv.Quote(o.Why))
 	}
 	return w.Flush()
+}
+
+// printOutside says what was found out, and what is known of the pools.
+func printOutside(w io.Writer, r *helper.Status) {
+	if n := r.DNS; n != nil && n.Asked+n.Known > 0 {
+		fmt.Fprintf(w, "DNS\t%d lookups, %d of them failed; %d more known already\n", n.Asked, n.Failed, n.Known)
+	}
+	for _, fact := range slices.Sorted(maps.Keys(r.Facts)) {
+		var words []string
+		for _, word := range slices.Sorted(maps.Keys(r.Facts[fact])) {
+			words = append(words, fmt.Sprintf("%d %s", r.Facts[fact][word], word))
+		}
+		fmt.Fprintf(w, "  %s\t%s\n", readable(fact), readable(strings.Join(words, ", ")))
+	}
+	if r.PoolsFile != "" {
+		fmt.Fprintf(w, "pinned pools\t%s\n", readable(r.PoolsFile))
+	}
+	for _, p := range r.Pools {
+		from := "never resolved"
+		switch {
+		case p.Pinned:
+			from = "pinned"
+		case !p.Resolved.IsZero():
+			from = "resolved " + p.Resolved.Format(time.RFC3339)
+		}
+		fmt.Fprintf(w, "pool %s\t%d networks, %s\n", p.Name, p.Networks, from)
+		if p.Error != "" {
+			fmt.Fprintf(w, "\tcannot be resolved at the moment: %s\n", readable(p.Error))
+		}
+		for _, n := range p.Notes {
+			fmt.Fprintf(w, "\tnot counted: %s\n", readable(n))
+		}
+	}
 }
 
 // howBusy says what is known of one of a policy's keys.

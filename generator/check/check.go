@@ -33,6 +33,8 @@ var rules = []func(*checker){
 	eximVersion, siteACLs, siteDirectory, helperLimits,
 	longDelays, addedDelays, delayBounds,
 	greylistTimes, greylistTraffic,
+	idleFacts, zoneSense, goneLists, senderLists,
+	poolKeys, poolNetworks, forNobody, learnTimes,
 	keyFields, eventTraffic, localTraffic, messageRecipients, verdictStages, distinctCounts, useless,
 	messageTexts, headerTexts,
 	emptyTiers, unreachableTiers, unreachablePolicies,

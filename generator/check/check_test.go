@@ -151,6 +151,13 @@ func TestNoFalseAlarm(t *testing.T) {
 		"clients at message":      limit("event = message\nexcept = [list.l.client]", `tier "a" { over = "5/1h" freeze {} }`) + "\nlist \"l\" {\nclients = [\"192.0.2.1\"]\nrecipients = [\"a@example.com\"]\n}",
 		"relay at connection":     limit("traffic = \"relay\"\nevent = connection", `tier "a" { over = "5/1h" drop {} }`),
 		"newline in a message":    limit("event = recipient", "tier \"a\" {\n over = \"5/1h\"\n deny {\n message = \"one\\ntwo\"\n }\n }"),
+		"selective":               "pool \"a\" {\nspf = [\"_spf.example.com\"]\n}\nlist \"l\" {\nsenders = [\"*@example.com\"]\n}\ngreylist \"x\" {\nkey = [client.pool, sender]\nsuspicious = [no_reverse_dns, no_dnswl, spf_fail, dnslist(\"zen.spamhaus.org=127.0.0.2\"), dnslist(\"zen.spamhaus.org=127.0.0.10\")]\nspare = [pool, dnswl, spf_pass(list.l)]\nurgent = [list.l]\n}",
+		"SPF without a pool":      "greylist \"x\" {\nkey = [client.pool, sender]\n}",
+		"learned for SPF":         "list \"l\" {\nlearn {}\n}\ngreylist \"x\" {\nspare = [spf_pass(list.l)]\n}",
+		"learned, only":           "list \"l\" {\nlearn {}\n}\n" + limit("event = message\nonly = [list.l]", `tier "a" { over = "5/1h" freeze {} }`),
+		"learned recipients":      "list \"l\" {\nlearn {}\n}\n" + limit("traffic = \"submission\"\nevent = recipient\nexcept = [list.l.recipient]", `tier "a" { over = "5/1h" defer {} }`),
+		"a pool in only":          "pool \"a\" {\nclients = [\"192.0.2.0/24\"]\n}\n" + limit("event = connection\nonly = [pool.a]", `tier "a" { over = "5/1h" drop {} }`),
+		"a pool for a limit":      "pool \"a\" {\nclients = [\"192.0.2.0/24\"]\n}\n" + limit("event = recipient\ncount = distinct(client.pool)", `tier "a" { over = "5/1h" defer {} }`),
 		"two delays that are few": limit("event = unknown_recipient", `tier "a" { over = "5/1h" delay { fixed = "20s" } }`) + limit2("event = recipient", `tier "a" { over = "5/1h" delay { fixed = "20s" } }`),
 	} {
 		src = strings.NewReplacer(" defer {} }", "\ndefer {}\n}\n", " deny {} }", "\ndeny {}\n}\n", " drop {} }", "\ndrop {}\n}\n", " freeze {} }", "\nfreeze {}\n}\n",

@@ -24,6 +24,11 @@ func eximEngine(c *checker) {
 				cannot(policy.Value[string]{Range: e.Weight.Range}, "give an event a weight")
 			}
 		}
+		for _, p := range lim.Key {
+			if p.Field == "pool" {
+				cannot(policy.Value[string]{Range: p.Range}, "know who answers for a client: use client.net")
+			}
+		}
 		if lim.Distinct != nil {
 			cannot(policy.Value[string]{Range: lim.Distinct.Range}, "count different ones in this way")
 		}
@@ -53,9 +58,15 @@ func (c *checker) beyondExim(r policy.Ref) string {
 	if r.Trusted != "" {
 		return "know whom a greylist trusts"
 	}
+	if r.Pool != "" {
+		return "know the networks of a pool"
+	}
 	list := c.lists[r.List]
 	if list == nil {
 		return ""
+	}
+	if len(list.Learn) > 0 && r.Field != "client" && r.Field != "auth" {
+		return fmt.Sprintf("know what list.%s learns", list.Name)
 	}
 	for _, e := range list.Entries {
 		if r.Field != "" && r.Field != e.Field {

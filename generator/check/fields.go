@@ -19,6 +19,13 @@ func known(field, event, traffic string) (why string, ok bool) {
 		if traffic == plan.Local {
 			return "local traffic has no client address", false
 		}
+	case "pool":
+		if traffic == plan.Local {
+			return "local traffic has no client address", false
+		}
+		if event == plan.Connection || event == plan.HeloEvent {
+			return fmt.Sprintf("at the event %s there is no sender yet, whose SPF record could name a pool", event), false
+		}
 	case "helo":
 		if event == plan.Connection {
 			return "a client that connects has not said HELO yet", false

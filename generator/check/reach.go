@@ -167,12 +167,15 @@ func (c *checker) canMatch(r policy.Ref, events []policy.Event, traffic string) 
 			return ok
 		})
 	}
-	if r.Trusted != "" {
+	if r.Trusted != "" || r.Pool != "" {
 		return at("client")
 	}
 	list := c.lists[r.List]
 	if list == nil {
 		return true // faulty, and reported as such
+	}
+	if len(list.Learn) > 0 && (r.Field == "recipient" && at("recipient") || (r.Field == "sender" || r.Field == "") && at("sender")) {
+		return true
 	}
 	return slices.ContainsFunc(list.Entries, func(e policy.Entry) bool {
 		return (r.Field == "" || r.Field == e.Field) && at(e.Field)

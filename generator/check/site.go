@@ -35,12 +35,26 @@ func (c *checker) stagesUsed() map[string]string {
 	}
 	for _, g := range c.set.Greylists {
 		need(plan.Rcpt, "greylist."+g.Name)
-		need(plan.Predata, "greylist."+g.Name)
-		need(plan.Data, "greylist."+g.Name) // of a message that came by BDAT
+		if len(g.Urgent) > 0 {
+			need(plan.Dkim, "greylist."+g.Name)
+		} else {
+			need(plan.Predata, "greylist."+g.Name)
+		}
+		need(plan.Data, "greylist."+g.Name) // of a message that came by BDAT, or of all
 	}
 	for _, lim := range c.set.Limits {
 		for _, e := range lim.Events {
 			need(plan.Events[e.Name.V].Stage, "limit."+lim.Name)
+			if e.Name.V == plan.Message && lim.Engine.V != plan.EngineExim {
+				need(plan.Rcpt, "limit."+lim.Name) // where the recipients that a question names are kept
+			}
+		}
+	}
+	refs := c.references()
+	for _, l := range c.set.Lists {
+		if len(l.Learn) > 0 && c.usesLearned(l.Name, refs) {
+			need(plan.Rcpt, "list."+l.Name)
+			need(plan.Data, "list."+l.Name)
 		}
 	}
 	return used

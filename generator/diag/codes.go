@@ -26,7 +26,7 @@ var Codes = []Code{
 		Explanation: "The exipol block names a format that this version does not know. Anything else said about the policies could be wrong, so nothing is.",
 		Bad:         "exipol {\n  format = 99\n}", Good: "exipol {\n  format = 1\n}"},
 	{Code: "EP104", Title: "Nothing has that name",
-		Explanation: "A reference to a list, a policy, a tier, a variable, a local value or an argument of site names something that is not declared. In texts, `${` begins such a reference; write `$${` for the two characters themselves.",
+		Explanation: "A reference to a list, a pool, a policy, a tier, a variable, a local value or an argument of site names something that is not declared. In texts, `${` begins such a reference; write `$${` for the two characters themselves.",
 		Bad:         "list \"friends\" {\n  clients = [\"192.0.2.1\"]\n}\ngreylist \"inbound\" {\n  except = [list.freinds]\n}",
 		Good:        "list \"friends\" {\n  clients = [\"192.0.2.1\"]\n}\ngreylist \"inbound\" {\n  except = [list.friends]\n}"},
 	{Code: "EP105", Title: "No such argument or block",
@@ -53,7 +53,7 @@ var Codes = []Code{
 		Bad:         "limit \"rate\" {\n  event = recipient\n  key   = [client.ip]\n  tier \"slow\" {\n    over = \"60/hour\"\n    defer {}\n  }\n}",
 		Good:        "limit \"rate\" {\n  event = recipient\n  key   = [client.ip]\n  tier \"slow\" {\n    over = \"60/1h\"\n    defer {}\n  }\n}"},
 	{Code: "EP112", Title: "Not an address or network",
-		Explanation: "An IPv4 or IPv6 address, or a network in CIDR form whose bits beyond the prefix length are zero.",
+		Explanation: "An IPv4 or IPv6 address, or a network in CIDR form whose bits beyond the prefix length are zero. A resolver is an address, with a port where it is not 53; an IPv6 address then stands in brackets.",
 		Bad:         "list \"friends\" {\n  clients = [\"192.0.2.1/24\"]\n}", Good: "list \"friends\" {\n  clients = [\"192.0.2.0/24\"]\n}"},
 	{Code: "EP113", Title: "Not a name",
 		Explanation: "Names given to lists, policies, tiers and variables become part of log lines and of Exim's text: lower-case letters, digits and underscores, beginning with a letter, at most 48.",
@@ -63,7 +63,7 @@ var Codes = []Code{
 		Bad:         "limit \"rate\" {\n  event = recipients\n  key   = [client.ip]\n  tier \"slow\" {\n    over = \"60/1h\"\n    defer {}\n  }\n}",
 		Good:        "limit \"rate\" {\n  event = recipient\n  key   = [client.ip]\n  tier \"slow\" {\n    over = \"60/1h\"\n    defer {}\n  }\n}"},
 	{Code: "EP115", Title: "Not a word of keys",
-		Explanation: "A key is made of client.ip, client.net, net(client.ip, V4, V6), helo, sender, sender.domain, recipient, recipient.domain and auth.",
+		Explanation: "A key is made of client.ip, client.net, client.pool, net(client.ip, V4, V6), helo, sender, sender.domain, recipient, recipient.domain and auth.",
 		Bad:         "greylist \"inbound\" {\n  key = [client, sender]\n}", Good: "greylist \"inbound\" {\n  key = [client.net, sender]\n}"},
 	{Code: "EP116", Title: "Not an entry of a list",
 		Explanation: "Senders and recipients are local@domain, *@domain, *@*.domain (subdomains) or domain; the null sender is <>. An end is a day or a moment.",
@@ -89,6 +89,13 @@ var Codes = []Code{
 	{Code: "EP123", Title: "Empty",
 		Explanation: "A list or group that must name something names nothing. An empty only would be for nobody, and reads like everybody.",
 		Bad:         "greylist \"inbound\" {\n  key = []\n}", Good: "greylist \"inbound\" {\n  key = [client.net]\n}"},
+
+	{Code: "EP124", Title: "Not a fact",
+		Explanation: "suspicious and spare of a greylist are made of facts, which the reference page lists: each belongs into one of the two. A fact about a DNS list names its zone, spf_pass a list of senders; the others have no argument.",
+		Bad:         "greylist \"inbound\" {\n  suspicious = [no_rdns, dnsbl(\"zen.spamhaus.org\")]\n}", Good: "greylist \"inbound\" {\n  suspicious = [no_reverse_dns, dnslist(\"zen.spamhaus.org\")]\n}"},
+	{Code: "EP125", Title: "Not the zone of a DNS list",
+		Explanation: "A DNS list is named by its zone, a domain name. Where only some of its answers count they stand after an equals sign, with commas between them: single addresses in 127.0.0.0/8, but not in 127.255.255.0/24 (with those a list refuses to answer) and not 127.0.0.1. Exim's other forms are not known here.",
+		Bad:         "greylist \"inbound\" {\n  suspicious = [dnslist(\"zen.spamhaus.org!=127.255.255.254\")]\n}", Good: "greylist \"inbound\" {\n  suspicious = [dnslist(\"zen.spamhaus.org=127.0.0.2,127.0.0.3\")]\n}"},
 
 	{Code: "EP201", Title: "A delay longer than other hosts' callouts wait",
 		Explanation: "Hosts that verify a sender connect to this site and give up after 30 seconds (the default of Exim's callouts). A delay of more than 25 seconds makes them refuse mail that this site sends.",
@@ -147,6 +154,30 @@ var Codes = []Code{
 	{Code: "EP219", Title: "Recipients of a whole message",
 		Explanation: "A message may have many recipients: at the event message an entry for recipients matches only where all of them are in the list.",
 		Bad:         forRecipients("message"), Good: forRecipients("recipient")},
+	{Code: "EP220", Title: "A list without senders where senders are compared",
+		Explanation: "urgent is about senders that are written down, and whose mail SPF or DKIM proves; a list without any makes nobody urgent (an error). The list of spf_pass without any spares nobody (a warning).",
+		Bad:         "list \"codes\" {\n  clients = [\"192.0.2.1\"]\n}\ngreylist \"inbound\" {\n  urgent = [list.codes]\n}", Good: "list \"codes\" {\n  senders = [\"*@example.com\"]\n}\ngreylist \"inbound\" {\n  urgent = [list.codes]\n}"},
+	{Code: "EP221", Title: "A fact that changes nothing",
+		Explanation: "The fact can never hold: there is no pool that a client could belong to, or the traffic has no client. Or another fact holds whenever it does: all answers of a DNS list hold some of them.",
+		Bad:         "greylist \"inbound\" {\n  spare = [pool]\n}", Good: "pool \"partner\" {\n  clients = [\"192.0.2.0/24\"]\n}\ngreylist \"inbound\" {\n  spare = [pool]\n}"},
+	{Code: "EP222", Title: "A DNS list of the other kind",
+		Explanation: "A list of good hosts is taken for one of bad ones, or the other way round: all that it has would be treated as the opposite of what they are.",
+		Bad:         "greylist \"inbound\" {\n  suspicious = [dnslist(\"list.dnswl.org\")]\n}", Good: "greylist \"inbound\" {\n  suspicious = [no_dnswl]\n  spare      = [dnswl]\n}"},
+	{Code: "EP223", Title: "A DNS list that is gone",
+		Explanation: "Nobody keeps this DNS list any more. At best it costs queries for nothing; some lists of this kind had every address of the world at last.",
+		Bad:         "greylist \"inbound\" {\n  suspicious = [dnslist(\"dnsbl.sorbs.net\")]\n}", Good: "greylist \"inbound\" {\n  suspicious = [dnslist(\"zen.spamhaus.org\")]\n}"},
+	{Code: "EP224", Title: "A key of a pool and a client",
+		Explanation: "client.pool makes one key of all the addresses from which a sender retries. Where the client's own address or network is in the same key, there are as many keys again. client.pool stands for the network where there is no pool.",
+		Bad:         "greylist \"inbound\" {\n  key = [client.pool, client.net, sender]\n}", Good: "greylist \"inbound\" {\n  key = [client.pool, sender]\n}"},
+	{Code: "EP225", Title: "Pools that do not tell senders apart",
+		Explanation: "A pool is one sender's. A network larger than any sender's would make one of many (an error), and what belongs to two pools is neither's for sure (a warning).",
+		Bad:         "pool \"all\" {\n  clients = [\"0.0.0.0/0\"]\n}\ngreylist \"inbound\" {\n  spare = [pool]\n}", Good: "pool \"partner\" {\n  clients = [\"192.0.2.0/24\"]\n}\ngreylist \"inbound\" {\n  spare = [pool]\n}"},
+	{Code: "EP226", Title: "For nobody",
+		Explanation: "A list learns, but no policy compares a sender or a recipient with it; or a pool is looked up that no policy uses. It costs work, and changes nothing.",
+		Bad:         learning(""), Good: learning("greylist \"inbound\" {\n  except = [list.correspondents.sender]\n}")},
+	{Code: "EP227", Title: "Learned and forgotten",
+		Explanation: "What a list learns is for the answers, which come after hours, days and weeks. Forgotten at once (an error) or within a day (a warning), it helps nobody.",
+		Bad:         remembering("0s"), Good: remembering("60d")},
 
 	{Code: "EP301", Title: "Not a version of Exim",
 		Explanation: "site.exim is the oldest Exim that must run the output, as `exim -bV` prints it, in quotes.",
@@ -155,7 +186,7 @@ var Codes = []Code{
 		Explanation: "The generated text needs Exim 4.94 or newer.",
 		Bad:         "site {\n  exim = \"4.92\"\n}", Good: "site {\n  exim = \"4.94\"\n}"},
 	{Code: "EP303", Title: "More than Exim's ratelimit can do",
-		Explanation: "With engine = \"exim\" Exim counts by itself: one kind of event without weights, fixed delays, and of lists only clients without an end.",
+		Explanation: "With engine = \"exim\" Exim counts by itself: one kind of event without weights, fixed delays, and of lists only clients without an end; no pools, and nothing that a list learns.",
 		Bad:         helo("events = { helo = 3 }\n  engine = \"exim\"", "client.ip"), Good: helo("event = helo\n  engine = \"exim\"", "client.ip")},
 	{Code: "EP304", Title: "A rate at which Exim's ratelimit trips at once",
 		Explanation: "Exim compares a moving average, which the first event already moves to one.",
@@ -201,6 +232,14 @@ func helo(more, key string) string {
 func forRecipients(event string) string {
 	return "list \"boxes\" {\n  recipients = [\"support@example.com\"]\n}\n" +
 		"limit \"rate\" {\n  event  = " + event + "\n  key    = [client.ip]\n  except = [list.boxes]\n  tier \"slow\" {\n    over = \"60/1h\"\n    defer {}\n  }\n}"
+}
+
+func learning(more string) string {
+	return "list \"correspondents\" {\n  learn {}\n}\n" + more
+}
+
+func remembering(time string) string {
+	return "list \"correspondents\" {\n  learn {\n    remember = \"" + time + "\"\n  }\n}\ngreylist \"inbound\" {\n  except = [list.correspondents.sender]\n}"
 }
 
 func eximRate(rate string) string {

@@ -18,14 +18,24 @@ const awaySeconds = 60
 // connect it returns at once, after a read timeout it asks again.
 const secondCall = 1
 
+// mostDkim is about how many bytes of domains, in base64, are kept of the signatures that
+// verified: the domains of all signatures that Exim looks at (nineteen), unless they are long.
+const mostDkim = 1000
+
+// longestName is the longest name in the DNS, in bytes (RFC 1035, 2.3.4).
+const longestName = 255
+
 // aclText is the content of exipol.acl, without the header.
 func aclText(p *plan.Plan) (string, error) {
-	e := emitter{plan: p, greylists: map[string]*plan.Grey{}, limits: map[string]*plan.Limit{}}
+	e := emitter{plan: p, greylists: map[string]*plan.Grey{}, limits: map[string]*plan.Limit{}, lists: map[string]*plan.List{}}
 	for i := range p.Greylists {
 		e.greylists[p.Greylists[i].Ref()] = &p.Greylists[i]
 	}
 	for i := range p.Limits {
 		e.limits[p.Limits[i].Ref()] = &p.Limits[i]
+	}
+	for i := range p.Lists {
+		e.lists[p.Lists[i].Ref()] = &p.Lists[i]
 	}
 	v := aclView{
 		Socket:      exim.Quote(p.Socket),
@@ -51,9 +61,13 @@ type emitter struct {
 	plan      *plan.Plan
 	greylists map[string]*plan.Grey
 	limits    map[string]*plan.Limit
+	lists     map[string]*plan.List
 }
 
 func (e *emitter) stage(s plan.Stage) stageView {
+	if s.Name == plan.Dkim {
+		return stageView{Name: exim.Text(s.Name), SiteACL: exim.Quote(s.SiteACL), Dkim: true, MostDkim: mostDkim, LongestName: longestName}
+	}
 	v := stageView{
 		Name:        exim.Text(s.Name),
 		Traffic:     e.traffic(),
@@ -97,7 +111,7 @@ func (e *emitter) half(s plan.Stage, half string, asks []plan.Ask) *halfView {
 		MaxDelay:     e.plan.MaxDelay.Seconds(),
 		LogFields:    logFields(s.Name),
 		Predata:      s.Name == plan.Predata,
-		Question:     e.question(s.Name, half),
+		Question:     e.question(s.Name, half, asks),
 	}
 	var acts actors
 	done := map[string]bool{} // a policy's statements are printed once, whatever it is asked for
@@ -123,11 +137,23 @@ func (e *emitter) half(s plan.Stage, half string, asks []plan.Ask) *halfView {
 		return nil
 	}
 	v.Observes, v.Delays, v.Freezes = some(acts.observe), some(acts.delay), some(acts.freeze)
+	if acts.suspects {
+		v.Why = because("^v=1 verdict=accept .* why=")
+	}
 	return v
 }
 
 // actors are those that one statement serves for all: a place and a name each.
-type actors struct{ observe, delay, freeze []exim.Text }
+type actors struct {
+	observe, delay, freeze []exim.Text
+	suspects               bool // one of those that observe says why
+}
+
+// because expands to the answer's reasons in parentheses, with a blank before them,
+// where the answer matches.
+func because(pattern exim.Text) exim.Text {
+	return "${if match{$acl_c_exipol_answer}{" + pattern + "}{ (${extract{why}{$acl_c_exipol_answer}})}}"
+}
 
 // some is a comment that names the first few of them.
 func some(names []exim.Text) exim.Text {
@@ -143,22 +169,6 @@ func some(names []exim.Text) exim.Text {
 	return exim.Text(strings.Join(words, ", "))
 }
 
-func (e *emitter) question(stage, half string) exim.Text {
-	x := wire.Expressions{
-		Traffic: "$acl_c_exipol_traffic",
-		Events:  "$acl_c_exipol_events",
-		Helo:    stage != plan.Connect,
-		Sender:  stage != plan.Connect && stage != plan.Helo,
-	}
-	switch stage {
-	case plan.Rcpt:
-		x.Recipient = wire.Recipient
-	case plan.Predata, plan.Data:
-		x.Recipient = "$acl_m_exipol_rcpt"
-	}
-	return exim.Text(wire.QuestionText(e.plan.ID, stage, half, x))
-}
-
 // logFields are what a log line of ours says beside the policy and the client.
 func logFields(stage string) exim.Text {
 	switch stage {
@@ -170,47 +180,6 @@ func logFields(stage string) exim.Text {
 		return "helo ${length_255:$sender_helo_name}"
 	}
 	return "at " + exim.Text(stage)
-}
-
-func (e *emitter) concern(stage string, ask plan.Ask) concernView {
-	v := concernView{
-		For:       e.names(ask.Policies),
-		Traffic:   exim.Text(ask.Traffic),
-		Condition: e.senderCondition(stage, ask),
-		Event:     exim.Text(ask.Event),
-	}
-	if ask.Event == plan.UnknownRecipient {
-		v.Unknown = true
-		v.Domains = e.domains(ask.Traffic)
-	}
-	return v
-}
-
-// domains restricts verification to the site's own domains for a stranger, who has
-// no business with any other; one's own users may write to the whole world.
-func (e *emitter) domains(traffic string) exim.Text {
-	if traffic != plan.Inbound {
-		return ""
-	}
-	return exim.List(e.plan.Domains)
-}
-
-// senderCondition keeps what greylisting does not want out of the question: a null
-// sender waits for predata, so that other hosts' callouts pass; and for data where
-// the message came by BDAT, for which Exim has no predata.
-func (e *emitter) senderCondition(stage string, ask plan.Ask) exim.Text {
-	switch {
-	case ask.Event == plan.NullSender && stage == plan.Predata:
-		return "${if and{ {!def:sender_address} {def:acl_m_exipol_rcpt} }}"
-	case ask.Event == plan.NullSender:
-		return "${if and{ {!def:sender_address} {def:acl_m_exipol_rcpt} {!def:acl_m_exipol_predata} }}"
-	}
-	for _, ref := range ask.Policies {
-		if e.greylists[ref] == nil {
-			return ""
-		}
-	}
-	return "${if def:sender_address}"
 }
 
 // names is a comment that says where the policies stand.
@@ -231,17 +200,26 @@ func (e *emitter) origin(ref string) plan.Origin {
 	if g := e.greylists[ref]; g != nil {
 		return g.Origin
 	}
+	if l := e.lists[ref]; l != nil {
+		return l.Origin
+	}
 	return e.limits[ref].Origin
 }
 
-// obey adds the statements that carry out what an answer may say of one policy.
+// obey adds the statements that carry out what an answer may say of one policy. Of a
+// list that learns from the question it says nothing.
 func (e *emitter) obey(v *halfView, acts *actors, ref string) {
+	if e.lists[ref] != nil {
+		return
+	}
 	if g := e.greylists[ref]; g != nil {
 		if g.Mode == plan.Observe {
-			acts.observe = append(acts.observe, named(g.Origin, ref))
+			acts.observe, acts.suspects = append(acts.observe, named(g.Origin, ref)), true
 			return
 		}
-		v.Verdicts = append(v.Verdicts, verdict(g.Origin, ref, plan.Defer, g.Message))
+		defers := verdict(g.Origin, ref, plan.Defer, g.Message)
+		defers.Log += because(" why=")
+		v.Verdicts = append(v.Verdicts, defers)
 		return
 	}
 	l := e.limits[ref]
@@ -299,51 +277,4 @@ func reply(verdict, message, name string) exim.Text {
 		code = "451 4.7.1 "
 	}
 	return code + exim.Quote(message+" ("+name+")")
-}
-
-// failure adds the statement for a policy that wants mail deferred rather than
-// passed while the helper is away.
-func (e *emitter) failure(v *halfView, stage string, ask plan.Ask, ref string) {
-	mode, onFailure := "", ""
-	f := failureView{
-		For:     named(e.origin(ref), ref),
-		Traffic: exim.Text(ask.Traffic),
-		Message: "451 4.3.2 " + exim.Quote("not available at the moment, please try again later ("+ref+")"),
-		Log:     "exipol: " + exim.Text(ref) + " on_failure",
-	}
-	if g := e.greylists[ref]; g != nil {
-		mode, onFailure = g.Mode, g.OnFailure
-		f.Condition = e.senderCondition(stage, plan.Ask{Event: ask.Event, Policies: []string{ref}})
-		f.Reachable = stage == plan.Rcpt
-		f.Except = e.lasting(g.Except)
-	} else {
-		l := e.limits[ref]
-		mode, onFailure = l.Mode, l.OnFailure
-		f.Except = e.lasting(l.Except)
-	}
-	if onFailure == plan.DeferMail && mode != plan.Observe {
-		v.Failures = append(v.Failures, f)
-	}
-}
-
-// lasting is the client addresses that are exempt whatever the helper knows: those
-// of the lists, as far as their entries have no end. "" for none.
-func (e *emitter) lasting(refs []plan.Ref) exim.Text {
-	cidrs := append([]string(nil), e.plan.Forwarders...)
-	for _, ref := range refs {
-		for _, l := range e.plan.Lists {
-			if l.Name != ref.List || ref.Field != "" && ref.Field != "client" {
-				continue
-			}
-			for _, entry := range l.Entries {
-				if entry.Field == "client" && entry.Until == "" {
-					cidrs = append(cidrs, entry.Pattern)
-				}
-			}
-		}
-	}
-	if cidrs == nil {
-		return ""
-	}
-	return exim.Addresses(cidrs)
 }

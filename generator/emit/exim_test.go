@@ -2,11 +2,13 @@ package emit
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"exipol/generator/plan"
+	"exipol/generator/wire"
 	"exipol/internal/eximtest"
 )
 
@@ -43,11 +45,25 @@ func everything(socket string) *plan.Plan {
 		Exim: "4.94", Layout: "custom", Directory: "/etc/exim/exipol", MaxDelay: 2 * second,
 		Domains: []string{"+local_domains", "+relay_to_domains"}, RelayHosts: []string{"203.0.113.0/24", "2001:db8:9::/48"},
 		Socket: socket, Timeout: 3 * second,
-		Lists: []plan.List{{Name: "friends", Entries: []plan.Entry{{Field: "client", Pattern: "192.0.2.128/25"}, {Field: "client", Pattern: "2001:db8:1::/48"}}}},
-		Greylists: []plan.Grey{{
-			Name: "inbound", Traffic: plan.Inbound, Key: client, Delay: 300 * second, Retry: 24 * hour, Remember: 36 * 24 * hour,
-			Mode: plan.Enforce, OnFailure: plan.Pass, Message: "greylisted", Origin: at(3),
-		}},
+		Lists: []plan.List{
+			{Name: "friends", Entries: []plan.Entry{{Field: "client", Pattern: "192.0.2.128/25"}, {Field: "client", Pattern: "2001:db8:1::/48"}}, Origin: at(69)},
+			{Name: "known", Learn: []plan.Learn{{Traffic: plan.Submission, From: "recipient", Remember: hour}}, Origin: at(70)},
+		},
+		Greylists: []plan.Grey{
+			{
+				Name: "inbound", Traffic: plan.Inbound, Key: client, Delay: 300 * second, Retry: 24 * hour, Remember: 36 * 24 * hour,
+				Mode: plan.Enforce, OnFailure: plan.Pass, Message: "greylisted", Origin: at(3),
+			},
+			{
+				Name: "urgent", Traffic: plan.Inbound, Key: client, Delay: 300 * second, Retry: 24 * hour, Remember: 36 * 24 * hour,
+				Suspicious: []plan.Fact{{Name: plan.SPFFail}, {Name: plan.HeloMismatch}}, Urgent: []plan.Ref{{List: "known"}},
+				Mode: plan.Enforce, OnFailure: plan.Pass, Message: "the whole message", Origin: at(60),
+			},
+			{
+				Name: "watch", Traffic: plan.Inbound, Key: client, Delay: 300 * second, Retry: 24 * hour, Remember: 36 * 24 * hour,
+				Suspicious: []plan.Fact{{Name: plan.NoReverseDNS}}, Mode: plan.Observe, OnFailure: plan.Pass, Message: "never said", Origin: at(65),
+			},
+		},
 		Limits: []plan.Limit{
 			limit(8, "conn", plan.Inbound, plan.Connection, tier(9, "no", plan.Deny, "too many"), tier(10, "off", plan.Drop, "go")),
 			limit(11, "guess", plan.Inbound, plan.UnknownRecipient, slow, tag, tier(14, "off", plan.Drop, "go away"), tier(15, "bin", plan.Discard, ""), tier(16, "hold", plan.Freeze, "")),
@@ -68,13 +84,19 @@ func everything(socket string) *plan.Plan {
 		{Name: plan.Rcpt, SiteACL: "acl_check_rcpt",
 			Before: []plan.Ask{ask(plan.Inbound, plan.UnknownRecipient, "limit.guess")},
 			After: []plan.Ask{
-				{Traffic: plan.Inbound, Event: plan.Recipient, Policies: []string{"greylist.inbound", "limit.letters", "limit.observer"}, Exim: []string{"limit.by_exim", "limit.exim_watch"}},
+				{Traffic: plan.Inbound, Event: plan.Recipient, Policies: []string{"greylist.inbound", "greylist.watch", "limit.letters", "limit.observer"}, Exim: []string{"limit.by_exim", "limit.exim_watch"}},
 				ask(plan.Submission, plan.Recipient, "limit.careful"),
 				ask(plan.Relay, plan.Recipient, "limit.relayed"),
 				ask(plan.Local, plan.Recipient, "limit.own"),
 			}},
-		{Name: plan.Predata, After: []plan.Ask{ask(plan.Inbound, plan.NullSender, "greylist.inbound")}},
-		{Name: plan.Data, SiteACL: "acl_check_data", After: []plan.Ask{ask(plan.Inbound, plan.Message, "limit.volume")}},
+		{Name: plan.Predata, After: []plan.Ask{ask(plan.Inbound, plan.NullSender, "greylist.inbound", "greylist.watch")}},
+		{Name: plan.Dkim, SiteACL: "acl_check_dkim"},
+		{Name: plan.Data, SiteACL: "acl_check_data", After: []plan.Ask{
+			ask(plan.Inbound, plan.Message, "limit.volume"),
+			ask(plan.Inbound, plan.NullSender, "greylist.inbound", "greylist.watch"),
+			ask(plan.Inbound, plan.WholeMessage, "greylist.urgent"),
+			ask(plan.Submission, plan.Message, "list.known"),
+		}},
 	}
 	if err := p.Seal(); err != nil {
 		panic(err)
@@ -104,6 +126,7 @@ func newSite(t *testing.T, answers map[string]string) site {
 	b.Main, b.ACL = main, acl
 	b.Main += "\nLIMIT = a macro of the site\nX = another\n"
 	b.RelayHosts = []string{"203.0.113.0/24"}
+	b.Site[plan.Dkim] = "  accept\n"
 	h := eximtest.NewFakeHelper(t, p.Socket, eximtest.Answers("table", func(q string) string {
 		for at, answer := range answers {
 			if strings.Contains(q, " at="+at+" ") {
@@ -137,6 +160,12 @@ func TestStatementsOnExim(t *testing.T) {
 		{name: "accept", commands: []string{sender}, last: "RCPT TO:<alice@local.test>", code: 250},
 		{name: "greylist defers", answers: map[string]string{"rcpt.after": "v=1 verdict=defer by=greylist.inbound waive=no end=1"},
 			commands: []string{sender}, last: "RCPT TO:<alice@local.test>", code: 451, text: "4.7.1 greylisted (greylist.inbound)", log: "exipol: greylist.inbound"},
+		{name: "greylist says why", answers: map[string]string{"rcpt.after": "v=1 verdict=defer by=greylist.inbound would=defer wouldby=greylist.watch why=dnslist.zen.example.org,spf_fail waive=no end=1"},
+			commands: []string{sender}, last: "RCPT TO:<alice@local.test>", code: 451, text: "4.7.1 greylisted (greylist.inbound)", log: "rejected RCPT <alice@local.test>: exipol: greylist.inbound (dnslist.zen.example.org,spf_fail)"},
+		{name: "observing does not say why another decided", answers: map[string]string{"rcpt.after": "v=1 verdict=defer by=greylist.inbound would=defer wouldby=greylist.watch why=spf_fail waive=no end=1"},
+			commands: []string{sender}, last: "RCPT TO:<alice@local.test>", code: 451, log: "exipol: observe greylist.watch: would defer [192.0.2.1] <a@remote.test> to <alice@local.test>"},
+		{name: "observing says why", answers: map[string]string{"rcpt.after": "v=1 verdict=accept would=defer wouldby=greylist.watch why=no_reverse_dns,dnslist.zen.example.org waive=no end=1"},
+			commands: []string{sender}, last: "RCPT TO:<alice@local.test>", code: 250, log: "exipol: observe greylist.watch: would defer (no_reverse_dns,dnslist.zen.example.org) [192.0.2.1] <a@remote.test> to <alice@local.test>"},
 		{name: "deny in two lines", answers: map[string]string{"rcpt.after": "v=1 verdict=deny by=limit.letters/no waive=no end=1"},
 			commands: []string{sender}, last: "RCPT TO:<alice@local.test>", code: 550, text: "line two (limit.letters/no)", log: "exipol: limit.letters/no"},
 		{name: "an unknown recipient is the site's to refuse", answers: map[string]string{"rcpt.before": "v=1 verdict=accept delay=1 delayby=limit.guess/slow waive=no end=1"},
@@ -234,6 +263,91 @@ func TestMessagesOnExim(t *testing.T) {
 		if got, want := m[0].Field("X-Policy"), `it's $5 {or} \ "less": LIMIT`; got != want {
 			t.Errorf("header %q, want %q", got, want)
 		}
+		b.CheckLogs()
+	})
+	t.Run("greylist at data", func(t *testing.T) {
+		t.Parallel()
+		b := newSite(t, map[string]string{"data.after": "v=1 verdict=defer by=greylist.urgent why=helo_mismatch waive=no end=1"})
+		s := b.BsSession("192.0.2.200") // no limit of Exim's is on friends
+		s.Ehlo("client.test")
+		for _, sender := range []string{"a@remote.test", ""} {
+			if _, data := s.Mail(sender, []string{"alice@local.test", "bob@local.test"}, body); data.Code != 451 || !strings.Contains(data.Text(), "the whole message (greylist.urgent)") {
+				t.Errorf("DATA of <%s>: %s", sender, data)
+			}
+		}
+		// postmaster and abuse are never deferred: such a message asks nothing for it.
+		b.helper.Forget()
+		if _, data := s.Mail("", []string{"postmaster@local.test"}, body); data.Code != 451 {
+			t.Errorf("DATA: %s", data)
+		}
+		for _, q := range b.helper.Questions() {
+			if strings.Contains(q, plan.WholeMessage) {
+				t.Errorf("asked for postmaster's mail: %s", q)
+			}
+		}
+		s.Quit()
+		b.WaitLog("rejected after DATA: exipol: greylist.urgent (helo_mismatch)")
+		b.CheckLogs()
+	})
+	t.Run("more recipients than are kept", func(t *testing.T) {
+		t.Parallel()
+		b := newSite(t, nil)
+		s := b.BsSession("192.0.2.200")
+		s.Ehlo("client.test")
+		var to, kept, asked []string
+		for i := range 60 {
+			to = append(to, fmt.Sprintf("user%d-%s@local.test", i, strings.Repeat("x", 60)))
+		}
+		to = slices.Insert(to, 50, "postmaster@local.test")
+		for range 2 { // what was kept of a message is forgotten with it
+			kept, asked = nil, nil
+			b.helper.Forget()
+			if _, data := s.Mail("a@remote.test", to, body); data.Code != 250 {
+				t.Fatalf("DATA: %s", data)
+			}
+			for _, text := range b.helper.Questions() {
+				q, err := wire.ParseQuestion([]byte(text))
+				switch {
+				case err != nil:
+					t.Fatalf("%q: %v", text, err)
+				case q.Stage == plan.Data:
+					asked = append([]string{q.Recipient}, q.Others...)
+				case q.Stage == plan.Rcpt && q.Half == plan.After && !q.Unkept:
+					kept = append(kept, q.Recipient)
+				}
+			}
+			if n := len(kept); n < 20 || n > 50 || !slices.Equal(kept, to[:n]) || !slices.Equal(asked, kept) {
+				t.Errorf("%d recipients not said to be left out, %d at data\n%q\n%q", n, len(asked), kept, asked)
+			}
+		}
+		s.Quit()
+		b.CheckLogs()
+	})
+	t.Run("a list learns", func(t *testing.T) {
+		t.Parallel()
+		b := newSite(t, nil)
+		s := b.BsSession(stranger)
+		s.Ehlo("client.test")
+		s.Auth("bob", eximtest.Password)
+		for sender, want := range map[string]int{"bob@local.test": 1, "": 0} {
+			b.helper.Forget()
+			if _, data := s.Mail(sender, []string{"x@remote.test", "y@remote.test"}, body); data.Code != 250 {
+				t.Fatalf("DATA: %s", data)
+			}
+			n := 0
+			for _, text := range b.helper.Questions() {
+				if q, err := wire.ParseQuestion([]byte(text)); err == nil && q.Stage == plan.Data {
+					n++
+					if q.Recipient != "x@remote.test" || !slices.Equal(q.Others, []string{"y@remote.test"}) || q.Traffic != plan.Submission || q.From != "" {
+						t.Errorf("asked %s", text)
+					}
+				}
+			}
+			if n != want {
+				t.Errorf("<%s>: asked %d times at data, want %d", sender, n, want)
+			}
+		}
+		s.Quit()
 		b.CheckLogs()
 	})
 	t.Run("discard", func(t *testing.T) {

@@ -35,6 +35,7 @@ type installData struct {
 	Options                []string       // other layouts: the site's lines that exipol.main replaces
 	Restore                []string       // and those to write again afterwards
 	Outputs                []string       // what the directory may hold of exipol's
+	Dkim                   bool           // signatures are judged
 }
 
 // The paths that exipold's units know.
@@ -81,6 +82,7 @@ var blankLines = regexp.MustCompile(`\n{3,}`)
 // add files a stage under everything that the templates say of it.
 func (d *installData) add(s installStage) {
 	d.Names = append(d.Names, s.Name)
+	d.Dkim = d.Dkim || s.Name == plan.Dkim
 	d.Stages = append(d.Stages, s)
 	if macro, ok := debianMacros[s.Name]; ok {
 		d.Macros = append(d.Macros, fmt.Sprintf("%s = exipol_%s", macro, s.Name))

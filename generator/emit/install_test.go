@@ -38,7 +38,7 @@ func installPlan(t *testing.T, layout, directory string) *plan.Plan {
 			{Traffic: plan.Inbound, Event: s.event, Policies: []string{limit.Ref()}},
 		}})
 	}
-	p.Stages = append(p.Stages, plan.Stage{Name: plan.Data, SiteACL: "acl_check_data", After: []plan.Ask{
+	p.Stages = append(p.Stages, plan.Stage{Name: plan.Dkim}, plan.Stage{Name: plan.Data, SiteACL: "acl_check_data", After: []plan.Ask{
 		{Traffic: plan.Inbound, Event: plan.Message, Policies: []string{limit.Ref()}},
 	}})
 	if err := p.Seal(); err != nil {
@@ -53,7 +53,7 @@ func TestInstallNames(t *testing.T) {
 		p := installPlan(t, layout, "/etc/somewhere/exipol")
 		text := installSteps(t, p)
 		for _, want := range []string{
-			p.ID, "/etc/somewhere/exipol/exipol.main", "acl_smtp_rcpt: acl_check_rcpt", "acl_smtp_connect",
+			p.ID, "/etc/somewhere/exipol/exipol.main", "acl_smtp_rcpt: acl_check_rcpt", "acl_smtp_connect", "    acl_smtp_dkim", "look for it in \"exim -bP config\"",
 			"exipold migrate", "plan.json /etc/exipol/plan.json", "Taking it away again",
 		} {
 			if !strings.Contains(text, want) {

@@ -25,7 +25,11 @@ func mainText(p *plan.Plan) (string, error) {
 		if macro, ok := debianMacros[s.Name]; ok && v.Debian {
 			v.Macros = append(v.Macros, macroView{macro, exim.Text(s.Name)})
 		} else {
-			v.Options = append(v.Options, exim.Text(s.Name))
+			o := optionView{Stage: exim.Text(s.Name)}
+			if s.Name == plan.Dkim {
+				o.Have = "_HAVE_DKIM" // Exim can be built without (Exim specification, "Macros in the configuration file")
+			}
+			v.Options = append(v.Options, o)
 		}
 	}
 	var b strings.Builder

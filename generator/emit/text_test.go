@@ -166,6 +166,9 @@ func TestEximReadsIt(t *testing.T) {
 			if n := strings.Count(b.Config(), "\nexipol_"+s.Name+":\n"); n != 1 {
 				t.Errorf("%s: exipol_%s is defined %d times", name, s.Name, n)
 			}
+			if s.Name == plan.Dkim {
+				continue // from 4.99 on, -bP does not show it
+			}
 			if got := b.Option("acl_smtp_" + s.Name); !strings.Contains(got, "exipol_"+s.Name) {
 				t.Errorf("%s: %s", name, got)
 			}
@@ -218,7 +221,9 @@ func TestRecipientAtData(t *testing.T) {
 	p := everything("")
 	volume := slices.IndexFunc(p.Limits, func(l plan.Limit) bool { return l.Name == "volume" })
 	p.Limits, p.Greylists = p.Limits[volume:volume+1], nil
-	p.Stages = []plan.Stage{{Name: plan.Rcpt, SiteACL: "acl_check_rcpt"}, p.Stages[len(p.Stages)-1]}
+	data := p.Stages[len(p.Stages)-1]
+	data.After = data.After[:1]
+	p.Stages = []plan.Stage{{Name: plan.Rcpt, SiteACL: "acl_check_rcpt"}, data}
 	b := eximtest.New(t, eximtest.Small)
 	p.Socket = b.SocketPath("s")
 	if err := p.Seal(); err != nil {

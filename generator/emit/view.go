@@ -23,6 +23,9 @@ type stageView struct {
 	AfterRates    *ratesView
 	KeepRecipient exim.Text // expands to the recipient, where a later stage asks with it
 	MostKept      int       // so many bytes of them
+	Dkim          bool      // the stage keeps the domains whose signatures verified, and no more
+	MostDkim      int       // so many bytes of them, or a little more
+	LongestName   int       // of a domain
 }
 
 type halfView struct {
@@ -33,6 +36,7 @@ type halfView struct {
 	WaiveSeconds int
 	Question     exim.Text
 	Observes     exim.Text // whose observing is logged, for the comment; "" for nobody's
+	Why          exim.Text // expands to why, for the log
 	Delays       exim.Text // whose delays, likewise
 	Freezes      exim.Text // whose freezing, likewise
 	MaxDelay     int64
@@ -108,7 +112,11 @@ type mainView struct {
 	Debian    bool
 	Macros    []macroView
 	Directory exim.Text
-	Options   []exim.Text
+	Options   []optionView
 }
 
 type macroView struct{ Macro, Stage exim.Text }
+
+// optionView sets an acl_smtp_ option; Have names the macro of the Exims that have it,
+// "" for all.
+type optionView struct{ Stage, Have exim.Text }

@@ -48,6 +48,12 @@ const (
 	TierRates  Type = "rates by tier"
 	TypeName   Type = "type"
 	Any        Type = "any value"
+	Servers    Type = "list of servers"
+	Hosts      Type = "list of domain names"
+	Facts      Type = "list of facts"
+	Lists      Type = "list of lists"
+	BareWord   Type = "bare word"
+	Day        Type = "day"
 )
 
 // Argument is one argument of a block.
@@ -57,7 +63,7 @@ type Argument struct {
 	Required bool
 	Default  string   // as it would be written; "" where there is none
 	Instead  string   // what holds where there is neither value nor default, in words
-	Words    []string // all that a Word may be
+	Words    []string // all that a Word or BareWord may be
 	Min      int64    // the least that a Number may be
 	Doc      string   // one sentence
 }
@@ -121,6 +127,7 @@ type KeyField struct {
 var KeyFields = []KeyField{
 	{"client.ip", "client", 32, 128, "The client's address."},
 	{"client.net", "client", 24, 64, "The client's network: /24 of an IPv4 address, /64 of an IPv6 address."},
+	{"client.pool", "pool", 0, 0, "Who answers for the client, so that a retry from another address of the same sender is the same: the named pool that it belongs to, else the sender's domain where SPF passes for it, else the client's network as `client.net`."},
 	{"helo", "helo", 0, 0, "The name that the client gave in HELO or EHLO."},
 	{"sender", "sender", 0, 0, "The envelope sender."},
 	{"sender.domain", "sender.domain", 0, 0, "Its domain."},
@@ -176,6 +183,7 @@ type TypeDoc struct {
 var TypeDocs = []TypeDoc{
 	{String, "Text in double quotes. `${...}` inserts a value; `$${` stands for the two characters themselves."},
 	{Word, "One of the words listed, in double quotes."},
+	{BareWord, "One of the words listed, without quotes."},
 	{Text, "Text that others get to read. It stays what it is: neither a `$` nor a brace nor a newline in it means anything to Exim. Write `$${` for `${`."},
 	{Path, "An absolute path, of letters, digits and `_ . / + @ = : , -`."},
 	{Paths, "A list of such paths."},
@@ -185,10 +193,13 @@ var TypeDocs = []TypeDoc{
 	{Domains, "A list of domains: `\"example.com\"`, `\"*.example.com\"`, `\"@\"` (the host's own name), or `\"+name\"` for a `domainlist` of the site's Exim configuration."},
 	{Networks, "A list of addresses and networks: `[\"192.0.2.0/24\", \"2001:db8::/32\", \"198.51.100.7\"]`."},
 	{Network, "One address or network."},
+	{Servers, "A list of addresses, each with a port or without (then 53): `[\"127.0.0.1:5353\", \"192.0.2.53\", \"[2001:db8::53]:5353\"]`."},
+	{Hosts, "A list of domain names: `[\"_spf.example.com\"]`."},
 	{Addresses, "A list of address patterns: `\"local@domain\"`, `\"*@domain\"` or just `\"domain\"`, `\"*@*.domain\"` (its subdomains); for senders also `\"<>\"`, the null sender."},
 	{Address, "One address pattern."},
 	{Strings, "A list of strings."},
 	{Date, "A day, `\"2027-03-01\"` (through the end of that day, UTC), or a moment as in RFC 3339."},
+	{Day, "A day: `\"2026-11-22\"`."},
 	{Bool, "`true` or `false`."},
 	{Number, "A whole number, without quotes."},
 	{Duration, "A time as Exim writes it, of the units `w d h m s`: `\"90s\"`, `\"1h30m\"`, `\"36d\"`."},
@@ -197,7 +208,9 @@ var TypeDocs = []TypeDoc{
 	{Events, "Events and what each counts for: `{ unknown_recipient = 1, helo = 3 }`."},
 	{Key, "A list of what tells one party from another, without quotes: `[client.net, sender]`; also `net(client.ip, 24, 56)`, the first so many bits of an IPv4 or IPv6 address."},
 	{Count, "`distinct(recipient)`, or any other word of keys: how many different ones, instead of how many events."},
-	{References, "A list of `list.NAME` (any of its fields), `list.NAME.FIELD` (only its entries of that field: client, sender, recipient, auth) and `greylist.NAME.trusted` (clients that this greylist trusts)."},
+	{References, "A list of `list.NAME` (any of its fields), `list.NAME.FIELD` (only its entries of that field: client, sender, recipient, auth), `pool.NAME` (the clients of that pool) and `greylist.NAME.trusted` (clients that this greylist trusts)."},
+	{Lists, "A list of whole lists, `[list.NAME]`."},
+	{Facts, "A list of [facts](#facts), without quotes: `[no_reverse_dns, dnslist(\"zen.spamhaus.org\")]`."},
 	{Headers, "Names and texts: `{ \"X-Slow\" = \"yes\" }`."},
 	{TierRates, "Tiers and their other rates: `{ slow = \"500/1h\" }`."},
 	{TypeName, "`string`, `number`, `bool` or `list(string)`, without quotes."},

@@ -72,10 +72,10 @@ func TestTableIsWhole(t *testing.T) {
 			if !name.MatchString(a.Name) || !strings.HasSuffix(a.Doc, ".") || !explained[a.Type] {
 				t.Errorf("%s: name, sentence or type", at)
 			}
-			if (a.Type == Word) != (len(a.Words) > 0) {
+			if (a.Type == Word || a.Type == BareWord) != (len(a.Words) > 0) {
 				t.Errorf("%s: words and type disagree", at)
 			}
-			if a.Default != "" && a.Type == Word && !slices.Contains(a.Words, strings.Trim(a.Default, `"`)) {
+			if a.Default != "" && len(a.Words) > 0 && !slices.Contains(a.Words, strings.Trim(a.Default, `"`)) {
 				t.Errorf("%s: default %s is none of its words", at, a.Default)
 			}
 			if a.Required && (a.Default != "" || a.Instead != "") {
@@ -83,6 +83,15 @@ func TestTableIsWhole(t *testing.T) {
 			}
 		}
 	})
+	for _, f := range FactWords {
+		in := Root.Block("greylist").Argument(f.In)
+		if in == nil || in.Type != Facts || !name.MatchString(f.Name) || !strings.HasPrefix(f.Call, f.Name) || !strings.HasSuffix(f.Holds, ".") || !strings.HasSuffix(f.HoldsNot, ".") {
+			t.Errorf("fact %s: name, argument or sentences", f.Name)
+		}
+		if f.Zone && f.List || f.Answers && !f.Zone || f.Bare() != (f.Call == f.Name) {
+			t.Errorf("fact %s: what its argument is", f.Name)
+		}
+	}
 	for _, d := range TypeDocs {
 		if !used[d.Type] {
 			t.Errorf("type %s is explained but no argument has it", d.Type)

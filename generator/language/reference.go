@@ -11,7 +11,7 @@ func ReferenceMarkdown() string {
 	b.WriteString("# The policy language\n\n")
 	b.WriteString("<!-- Generated from the language table (generator/language). Do not edit; run UPDATE=1 go test ./generator/language/ -->\n\n")
 	b.WriteString(Root.Doc + " The syntax is HCL 2, native (`*.hcl`) or as JSON (`*.hcl.json`, described by `exipol-policy.schema.json`).\n\n")
-	b.WriteString("A choice among fixed words is a string in quotes; the name of a thing (an event, a key, a list, another policy) is written without quotes. Names given by you are of lower-case letters, digits and underscores, begin with a letter and have at most 48 characters.\n\n")
+	b.WriteString("A choice among fixed words is a string in quotes; the name of a thing (an event, a key, a fact, a list, another policy) is written without quotes. Names given by you are of lower-case letters, digits and underscores, begin with a letter and have at most 48 characters.\n\n")
 	for i := range Root.Blocks {
 		writeBlock(&b, &Root.Blocks[i], nil)
 	}
@@ -62,6 +62,9 @@ func header(block *Block) string {
 }
 
 func typeCell(a Argument) string {
+	if a.Type == BareWord {
+		return "`" + strings.Join(a.Words, "`, `") + "`"
+	}
 	if len(a.Words) > 0 {
 		return "`\"" + strings.Join(a.Words, "\"`, `\"") + "\"`"
 	}
@@ -85,11 +88,12 @@ func writeVocabulary(b *strings.Builder) {
 	for _, t := range TypeDocs {
 		fmt.Fprintf(b, "| %s | %s |\n", t.Type, strings.ReplaceAll(t.Doc, "|", "\\|"))
 	}
-	b.WriteString("\n## Keys\n\nThe words of keys, and of `distinct(...)`. Every field is normalised before it is compared (with `engine = \"exim\"` only put into lower case).\n\n| word | |\n|---|---|\n")
+	b.WriteString("\n## Keys\n\nThe words of keys, and of `distinct(...)`. Every field is normalised before it is compared (with `engine = \"exim\"` only put into lower case, and without `client.pool`).\n\n| word | |\n|---|---|\n")
 	for _, k := range KeyFields {
 		fmt.Fprintf(b, "| `%s` | %s |\n", k.Text, k.Doc)
 	}
 	b.WriteString("| `net(client.ip, V4, V6)` | The first V4 bits of an IPv4 address, or V6 bits of an IPv6 address. |\n")
+	writeFacts(b)
 	b.WriteString("\n## Events\n\n| event | stage | counted | |\n|---|---|---|---|\n")
 	for _, e := range EventWords {
 		counted := "where it was accepted in the end, or `attempts = true`"

@@ -103,16 +103,24 @@ func typeSchema(a Argument) object {
 			words[i] = w
 		}
 		return object{"anyOf": []any{object{"enum": words}, object{"type": "string", "pattern": inserted}}}
+	case BareWord:
+		return object{"enum": a.Words}
+	case Facts:
+		return object{"type": "array", "minItems": 1, "items": factSchema(a.Name)}
+	case Lists:
+		return object{"type": "array", "minItems": 1, "items": object{"type": "string", "pattern": `^list\.[a-z][a-z0-9_]*$`}}
 	case Path:
 		return pattern(`^/`)
 	case Paths:
 		return listOf(pattern(`^/`))
 	case Version:
 		return pattern(`^4\.[0-9]+(\.[0-9]+)?$`)
-	case Domains, Networks, Addresses, Strings:
+	case Domains, Networks, Addresses, Strings, Servers, Hosts:
 		return listOf(object{"type": "string"})
 	case Date:
 		return pattern(`^[0-9]{4}-[0-9]{2}-[0-9]{2}`)
+	case Day:
+		return pattern(`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`)
 	case Bool:
 		return object{"oneOf": []any{object{"type": "boolean"}, object{"type": "string", "pattern": inserted}}}
 	case Number:
@@ -134,7 +142,7 @@ func typeSchema(a Argument) object {
 	case Count:
 		return object{"type": "string", "pattern": `^distinct\(.*\)$`}
 	case References:
-		return object{"type": "array", "items": object{"type": "string", "pattern": `^(list|greylist)\.[a-z][a-z0-9_]*(\.[a-z]+)?$`}}
+		return object{"type": "array", "items": object{"type": "string", "pattern": `^(list|greylist|pool)\.[a-z][a-z0-9_]*(\.[a-z]+)?$`}}
 	case Headers:
 		return object{"type": "object", "additionalProperties": object{"type": "string"}}
 	case TierRates:

@@ -18,7 +18,7 @@ var (
 var Root = Block{
 	Doc: "All `*.hcl` and `*.hcl.json` files of a directory are one policy set; the order of files and blocks does not matter. Files named `*_test.hcl` are left out.",
 	Blocks: []Block{
-		exipolBlock, siteBlock, helperBlock, storeBlock, listBlock,
+		exipolBlock, siteBlock, helperBlock, storeBlock, listBlock, poolBlock,
 		greylistBlock, limitBlock, variableBlock, localsBlock,
 	},
 }
@@ -54,6 +54,7 @@ var siteBlock = Block{
 			{Name: "mail", Type: ACLName, Doc: "The value of `acl_smtp_mail`."},
 			{Name: "rcpt", Type: ACLName, Doc: "The value of `acl_smtp_rcpt`."},
 			{Name: "predata", Type: ACLName, Doc: "The value of `acl_smtp_predata`."},
+			{Name: "dkim", Type: ACLName, Doc: "The value of `acl_smtp_dkim`."},
 			{Name: "data", Type: ACLName, Doc: "The value of `acl_smtp_data`."},
 		},
 	}},
@@ -67,6 +68,8 @@ var helperBlock = Block{
 		{Name: "timeout", Type: Duration, Default: `"3s"`, Doc: "How long one question may take, the second try included."},
 		{Name: "on_failure", Type: Word, Words: failures, Default: `"last_known"`, Doc: onFailureDoc},
 		{Name: "mainlog", Type: Paths, Default: `["/var/log/exim4/mainlog"]`, Doc: "The main logs. Nothing reads them yet: they are for the log follower of a later version."},
+		{Name: "dns", Type: Servers, Instead: "those of the machine (`/etc/resolv.conf`)", Doc: "The resolvers that it asks about facts and pools. Large DNS lists answer only to a resolver of one's own."},
+		{Name: "pools", Type: Path, Instead: "the pools are resolved when it starts, and every six hours", Doc: "A file that pins the networks of all pools, written by `exipold pools --pin`: with it, exipold never resolves them."},
 	},
 }
 
@@ -86,10 +89,11 @@ var listBlock = Block{
 		{Name: "senders", Type: Addresses, Doc: "Envelope senders."},
 		{Name: "recipients", Type: Addresses, Doc: "Envelope recipients."},
 		{Name: "auth", Type: Strings, Doc: "Authenticated ids, compared as they are."},
+		{Name: "reviewed", Type: Day, Doc: "When somebody last looked the list through: `exipold list report` names lists that nobody has for a year."},
 	},
-	Blocks: []Block{{
+	Blocks: []Block{learnBlock, {
 		Name: "entry",
-		Doc:  "One entry that has an end, or a reason. It has exactly one of client, sender, recipient and auth.",
+		Doc:  "One entry that has an end, a reason or an owner. It has exactly one of client, sender, recipient and auth.",
 		Arguments: []Argument{
 			{Name: "client", Type: Network, Doc: "A client."},
 			{Name: "sender", Type: Address, Doc: "An envelope sender."},
@@ -97,13 +101,33 @@ var listBlock = Block{
 			{Name: "auth", Type: String, Doc: "An authenticated id."},
 			{Name: "until", Type: Date, Instead: "for good", Doc: "When the entry ends."},
 			{Name: "why", Type: Text, Doc: "Why it is there."},
+			{Name: "owner", Type: Text, Doc: "Who answers for it."},
 		},
 	}},
 }
 
+var learnBlock = Block{
+	Name: "learn",
+	Doc:  "The list learns: whom accepted messages were for is in it from then on. One's own customers write to them, so their answers are welcome: `except = [list.NAME.sender]`. (What was learned is compared with the field that a reference names, with the sender where it names none.) Several such blocks can stand in a list; messages with a null sender teach nothing.",
+	Arguments: []Argument{
+		{Name: "traffic", Type: Word, Words: []string{"submission", "relay", "local"}, Default: `"submission"`, Doc: "Whose messages it learns from. Inbound ones are not among them: strangers would put each other on the list."},
+		{Name: "from", Type: BareWord, Words: []string{"recipient", "recipient.domain"}, Default: `recipient`, Doc: "What it learns: the address, or everybody in its domain, which at a large mail provider is everybody who has a mailbox there."},
+		{Name: "remember", Type: Duration, Default: `"60d"`, Doc: "How long that is known after the last message to it."},
+	},
+}
+
+var poolBlock = Block{
+	Name: "pool", Label: "name",
+	Doc: "A sender with many addresses, known by a name: those that its SPF records name (`ip4`, `ip6`, `a` and `mx`, through `include` and `redirect`), and those written here. It has at least one of the two. Keys use it as `client.pool`, `spare` as `pool`, references as `pool.NAME`.",
+	Arguments: []Argument{
+		{Name: "spf", Type: Hosts, Doc: "Domains whose SPF records name its addresses. exipold resolves them."},
+		{Name: "clients", Type: Networks, Doc: "Addresses and networks of its own."},
+	},
+}
+
 var greylistBlock = Block{
 	Name: "greylist", Label: "name",
-	Doc: "Defers what it sees for the first time, and lets it through when it is tried again. It is asked after the site accepted the recipient; null senders are asked once a message, before DATA, so that other hosts' callouts pass; postmaster and abuse are never greylisted.",
+	Doc: "Defers what it sees for the first time (with `suspicious`, only what looks bad), and lets it through when it is tried again. It is asked after the site accepted the recipient; null senders are asked once a message, before DATA, so that other hosts' callouts pass; postmaster and abuse are never greylisted.",
 	Arguments: []Argument{
 		{Name: "traffic", Type: Word, Words: traffics, Default: `"inbound"`, Doc: trafficDoc},
 		{Name: "key", Type: Key, Default: `[client.net, sender, recipient]`, Doc: "What has to be the same in the retry."},
@@ -112,8 +136,11 @@ var greylistBlock = Block{
 		{Name: "remember", Type: Duration, Default: `"36d"`, Doc: "How long a key that passed is known after its last use."},
 		{Name: "give_up", Type: Duration, Doc: "From whatever client, no mail of one sender to one recipient waits longer than this in all: for senders that retry from another network each time. Null senders have no such pair."},
 		{Name: "except", Type: References, Doc: exceptDoc},
+		{Name: "suspicious", Type: Facts, Instead: "every first contact", Doc: "Only a first contact of which one of these holds is deferred."},
+		{Name: "spare", Type: Facts, Doc: "A first contact of which one of these holds is not deferred, however suspicious it is."},
+		{Name: "urgent", Type: Lists, Doc: "Lists of senders (of login codes, say) that are never deferred, where SPF passes for the envelope sender, or a DKIM signature verifies that is aligned with the From header. To know that, such a greylist defers messages after DATA instead of recipients after RCPT."},
 		{Name: "mode", Type: Word, Words: modes, Default: `"enforce"`, Doc: modeDoc},
-		{Name: "on_failure", Type: Word, Words: failures, Instead: "the helper's", Doc: onFailureDoc},
+		{Name: "on_failure", Type: Word, Words: failures, Instead: "the helper's", Doc: onFailureDoc + " With defer, a fact that cannot be found out counts as suspicious."},
 		{Name: "message", Type: Text, Default: `"greylisted, please try again later"`, Doc: "The text of the deferral."},
 	},
 	Blocks: []Block{{

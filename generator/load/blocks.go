@@ -1,7 +1,6 @@
 package load
 
 import (
-	"net/netip"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
@@ -19,6 +18,11 @@ func (l *loader) set(set *policy.Set) {
 		set.Format = l.number(c, "format")
 	}
 	l.defaultsOnly(set)
+	for _, b := range l.blocks["pool"] {
+		if pool := l.pool(b); pool != nil {
+			set.Pools = append(set.Pools, pool)
+		}
+	}
 	for _, b := range l.blocks["list"] {
 		if list := l.list(b); list != nil {
 			set.Lists = append(set.Lists, list)
@@ -104,6 +108,8 @@ func (l *loader) helper() policy.Helper {
 		Timeout:   l.duration(c, "timeout"),
 		OnFailure: l.word(c, "on_failure"),
 		Mainlog:   readList(l, c, "mainlog", field.path),
+		DNS:       l.distinct("dns", readList(l, c, "dns", field.server)),
+		Pools:     read(l, c, "pools", field.path),
 	}
 }
 
@@ -119,69 +125,6 @@ func (l *loader) store() policy.Store {
 	return s
 }
 
-// listSources are a list's arguments, each with the field that its entries have.
-var listSources = []struct{ argument, field string }{
-	{"clients", "client"}, {"senders", "sender"}, {"recipients", "recipient"}, {"auth", "auth"},
-}
-
-// pattern reads what an entry of a field is.
-func pattern(field string) func(field) (string, bool) {
-	switch field {
-	case "client":
-		return fieldNetwork
-	case "sender":
-		return fieldSender
-	case "recipient":
-		return fieldRecipient
-	}
-	return fieldID
-}
-
-func fieldNetwork(f field) (string, bool) {
-	p, ok := f.network()
-	return networkText(p), ok
-}
-
-// networkText is a network as the plan has it.
-func networkText(p netip.Prefix) string {
-	if !p.IsValid() {
-		return ""
-	}
-	return p.String()
-}
-
-func fieldSender(f field) (string, bool)    { return f.address(true) }
-func fieldRecipient(f field) (string, bool) { return f.address(false) }
-func fieldID(f field) (string, bool)        { return f.id() }
-
-func (l *loader) list(b *hcl.Block) *policy.List {
-	c := l.content(b, language.Root.Block("list"))
-	list := &policy.List{Name: c.name, DeclRange: c.at}
-	for _, s := range listSources {
-		if c.attrs[s.argument] == nil {
-			continue
-		}
-		for _, v := range readList(l, c, s.argument, pattern(s.field)) {
-			list.Entries = append(list.Entries, policy.Entry{Field: s.field, Pattern: v})
-		}
-	}
-	for _, inner := range c.blocks["entry"] {
-		e := l.content(inner, c.spec.Block("entry"))
-		name := l.only(e, true, language.ListFields...)
-		entry := policy.Entry{Field: name, Until: read(l, e, "until", field.until), Why: l.text(e, "why")}
-		if name != "" {
-			entry.Pattern = read(l, e, name, pattern(name))
-		}
-		if !l.faulty(e) {
-			list.Entries = append(list.Entries, entry)
-		}
-	}
-	if l.faulty(c) {
-		return nil
-	}
-	return list
-}
-
 func (l *loader) greylist(b *hcl.Block) *policy.Greylist {
 	c := l.content(b, language.Root.Block("greylist"))
 	g := &policy.Greylist{
@@ -194,6 +137,11 @@ func (l *loader) greylist(b *hcl.Block) *policy.Greylist {
 		Remember:  l.duration(c, "remember"),
 		GiveUp:    l.duration(c, "give_up"),
 		Except:    l.references(c, "except"),
+
+		Suspicious: l.facts(c, "suspicious"),
+		Spare:      l.facts(c, "spare"),
+		Urgent:     l.wholeLists(c, "urgent"),
+
 		Mode:      l.word(c, "mode"),
 		OnFailure: l.word(c, "on_failure"),
 		Message:   l.text(c, "message"),

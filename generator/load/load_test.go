@@ -14,6 +14,7 @@ import (
 
 	"exipol/generator/diag"
 	"exipol/generator/language"
+	"exipol/generator/plan"
 	"exipol/generator/policy"
 )
 
@@ -41,6 +42,8 @@ helper {
   timeout    = "4s"
   on_failure = "pass"
   mainlog    = ["/var/log/exim4/mainlog", "/var/log/exim4/mainlog2"]
+  dns        = ["127.0.0.1:5353", "192.0.2.53", "::1", "[2001:db8::53]:54"]
+  pools      = "/etc/exipol/pools.json"
 }
 
 store "sqlite" {
@@ -52,6 +55,10 @@ variable "rate" {
   default = 100
 }
 
+variable "zone" {
+  default = "own.example"
+}
+
 variable "hosts" {
   type    = list(string)
   default = ["203.0.113.1"]
@@ -61,13 +68,27 @@ locals {
   text = "ask ${site.admin}"
 }
 
+pool "google" {
+  spf     = ["_SPF.google.com."]
+  clients = ["192.0.2.0/24"]
+}
+
 list "friends" {
+  reviewed = "2026-11-22"
+  learn {
+  }
+  learn {
+    traffic  = "relay"
+    from     = recipient.domain
+    remember = "30d"
+  }
   clients = concat(var.hosts, ["::ffff:192.0.2.9"])
   senders = ["Joe@Example.com", "<>"]
   entry {
     sender = "*@*.partner.example"
     until  = "2027-03-01"
     why    = "migration"
+    owner  = "Ann"
   }
   entry {
     auth  = "Joe"
@@ -76,7 +97,10 @@ list "friends" {
 }
 
 greylist "inbound" {
-  except = [list.friends.sender]
+  except     = [list.friends.sender]
+  suspicious = [no_reverse_dns, dnslist("${var.zone}=127.0.0.11, 127.0.0.2"), dnslist("Zen.spamhaus.org."), no_dnswl]
+  spare      = [pool, dnswl("wl.example"), spf_pass(list.friends)]
+  urgent     = [list.friends]
   trust {
     after = 3
   }
@@ -85,7 +109,7 @@ greylist "inbound" {
 limit "tarpit" {
   events = { unknown_recipient = 1, helo = 3 }
   key    = [net(client.ip, 24, 56), helo]
-  except = [list.friends, greylist.inbound.trusted]
+  except = [list.friends, greylist.inbound.trusted, pool.google]
   tier "slow" {
     over       = ["5/4h", "${var.rate}/1d"]
     add_header = { X-Slow = local.text }
@@ -107,7 +131,7 @@ limit "tarpit" {
 limit "spread" {
   traffic    = "submission"
   event      = recipient
-  key        = [auth]
+  key        = [auth, client.pool]
   count      = distinct(recipient.domain)
   attempts   = true
   mode       = "observe"
@@ -127,25 +151,31 @@ const inJSON = `{
     "forwarders": ["198.51.100.7"], "max_delay": "20s",
     "acl": {"rcpt": "acl_check_rcpt", "predata": ""}
   },
-  "helper": {"timeout": "4s", "on_failure": "pass", "mainlog": ["/var/log/exim4/mainlog", "/var/log/exim4/mainlog2"]},
+  "helper": {"timeout": "4s", "on_failure": "pass", "mainlog": ["/var/log/exim4/mainlog", "/var/log/exim4/mainlog2"],
+    "dns": ["127.0.0.1:5353", "192.0.2.53", "::1", "[2001:db8::53]:54"], "pools": "/etc/exipol/pools.json"},
+  "pool": {"google": {"spf": ["_SPF.google.com."], "clients": ["192.0.2.0/24"]}},
   "store": {"sqlite": {"path": "/srv/exipol.db"}},
-  "variable": {"rate": {"type": "number", "default": 100}, "hosts": {"type": "list(string)", "default": ["203.0.113.1"]}},
+  "variable": {"zone": {"default": "own.example"}, "rate": {"type": "number", "default": 100}, "hosts": {"type": "list(string)", "default": ["203.0.113.1"]}},
   "locals": {"text": "ask ${site.admin}"},
   "list": {"friends": {
     "//": "a comment",
+    "reviewed": "2026-11-22",
+    "learn": [{}, {"traffic": "relay", "from": "recipient.domain", "remember": "30d"}],
     "clients": "${concat(var.hosts, [\"::ffff:192.0.2.9\"])}",
     "senders": ["Joe@Example.com", "<>"],
     "entry": [
-      {"sender": "*@*.partner.example", "until": "2027-03-01", "why": "migration"},
+      {"sender": "*@*.partner.example", "until": "2027-03-01", "why": "migration", "owner": "Ann"},
       {"auth": "Joe", "until": "2027-03-01T12:00:00+02:00"}
     ]
   }},
-  "greylist": {"inbound": {"except": ["list.friends.sender"], "trust": {"after": 3}}},
+  "greylist": {"inbound": {"except": ["list.friends.sender"],
+    "suspicious": ["no_reverse_dns", "dnslist(\"${var.zone}=127.0.0.11, 127.0.0.2\")", "dnslist(\"Zen.spamhaus.org.\")", "no_dnswl"],
+    "spare": ["pool", "dnswl(\"wl.example\")", "spf_pass(list.friends)"], "urgent": ["list.friends"], "trust": {"after": 3}}},
   "limit": {
     "tarpit": {
       "events": {"unknown_recipient": 1, "helo": 3},
       "key": ["net(client.ip, 24, 56)", "helo"],
-      "except": ["list.friends", "greylist.inbound.trusted"],
+      "except": ["list.friends", "greylist.inbound.trusted", "pool.google"],
       "tier": {"slow": {
         "over": ["5/4h", "${var.rate}/1d"], "add_header": {"X-Slow": "${local.text}"},
         "delay": {"each": "2s", "max": "25s", "sleepers": 5}, "defer": {"message": "slow: $${x}"}
@@ -153,7 +183,7 @@ const inJSON = `{
       "override": {"some": {"only": ["list.friends.client"], "over": {"slow": "50/4h"}}}
     },
     "spread": {
-      "traffic": "submission", "event": "recipient", "key": ["auth"], "count": "distinct(recipient.domain)",
+      "traffic": "submission", "event": "recipient", "key": ["auth", "client.pool"], "count": "distinct(recipient.domain)",
       "attempts": true, "mode": "observe", "on_failure": "defer",
       "tier": {"stop": {"over": "100/1h", "freeze": {}}}
     }
@@ -216,6 +246,10 @@ func TestValues(t *testing.T) {
 	set := mustParse(t, "a.hcl", native)
 	s, l, g, tarpit, spread := set.Site, set.Lists[0], set.Greylists[0], set.Limits[0], set.Limits[1]
 	tier := tarpit.Tiers[0]
+	var servers string
+	for _, v := range set.Helper.DNS {
+		servers = strings.TrimSpace(servers + " " + v.V)
+	}
 	for name, got := range map[string][2]any{
 		"exim":        {s.Exim.V, "4.96"},
 		"directory":   {s.Directory.V, "/etc/exim/exipol"},
@@ -251,8 +285,27 @@ func TestValues(t *testing.T) {
 		"override":    {tarpit.Overrides[0].Over[0].Tier.V + tarpit.Overrides[0].Over[0].Rates[0].V.String(), "slow50/4h"},
 		"distinct":    {spread.Distinct.Field, "recipient.domain"},
 		"freeze":      {spread.Tiers[0].Verdict.V + spread.Tiers[0].Message.V, "freeze"},
-		"place":       {g.DeclRange.String(), "a.hcl:59,1-19"},
-		"place of ex": {g.Except[0].Range.String(), "a.hcl:60,13-32"},
+		"dns":         {servers, "127.0.0.1:5353 192.0.2.53:53 [::1]:53 [2001:db8::53]:54"},
+		"pools file":  {set.Helper.Pools.V, "/etc/exipol/pools.json"},
+		"pool":        {set.Pools[0].Name + set.Pools[0].SPF[0].V + set.Pools[0].Clients[0].V.String(), "google_spf.google.com192.0.2.0/24"},
+		"pool's ref":  {tarpit.Except[2].Pool, "google"},
+		"pool's key":  {spread.Key[1].Part, plan.Part{Field: "pool"}},
+		"reviewed":    {l.Reviewed.V, "2026-11-22"},
+		"owner":       {l.Entries[4].Owner.V, "Ann"},
+		"learns":      {l.Learn[0].Traffic.V + " " + l.Learn[0].From.V + " " + l.Learn[0].Remember.V.String(), "submission recipient 60d"},
+		"learns, too": {l.Learn[1].Traffic.V + " " + l.Learn[1].From.V + " " + l.Learn[1].Remember.V.String(), "relay recipient.domain 30d"},
+		"bare fact":   {g.Suspicious[0].Fact, plan.Fact{Name: plan.NoReverseDNS}},
+		"answers":     {g.Suspicious[1].Fact, plan.Fact{Name: plan.DNSList, Arg: "own.example=127.0.0.2,127.0.0.11"}},
+		"zone":        {g.Suspicious[2].Fact, plan.Fact{Name: plan.DNSList, Arg: "zen.spamhaus.org"}},
+		"zone's text": {g.Suspicious[2].Text, `dnslist("zen.spamhaus.org")`},
+		"no zone":     {g.Suspicious[3].Fact, plan.Fact{Name: plan.NoDNSWL, Arg: "list.dnswl.org"}},
+		"any pool":    {g.Spare[0].Fact, plan.Fact{Name: plan.InPool}},
+		"white list":  {g.Spare[1].Fact, plan.Fact{Name: plan.DNSWL, Arg: "wl.example"}},
+		"spf list":    {g.Spare[2].Fact, plan.Fact{Name: plan.SPFPass, Arg: "friends"}},
+		"urgent":      {g.Urgent[0].Ref, plan.Ref{List: "friends"}},
+		"whole":       {set.Partial, false},
+		"place":       {g.DeclRange.String(), "a.hcl:79,1-19"},
+		"place of ex": {g.Except[0].Range.String(), "a.hcl:80,17-36"},
 	} {
 		if !reflect.DeepEqual(got[0], got[1]) {
 			t.Errorf("%s: %v, wanted %v", name, got[0], got[1])
@@ -374,5 +427,13 @@ func TestTableAndReadersAgree(t *testing.T) {
 	}
 	if !slices.Equal(names, sortedNames(functions)) {
 		t.Errorf("functions %v, in the table %v", sortedNames(functions), names)
+	}
+	// The stages of site.acl are the plan's.
+	var stages []string
+	for _, a := range language.Root.Block("site").Block("acl").Arguments {
+		stages = append(stages, a.Name)
+	}
+	if !slices.Equal(stages, plan.StageOrder) {
+		t.Errorf("acl has the stages %v, the plan %v", stages, plan.StageOrder)
 	}
 }

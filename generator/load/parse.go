@@ -25,6 +25,7 @@ type loader struct {
 	defaults map[*language.Argument]hcl.Expression
 	values   map[string]*named       // "var.x", "local.x", "site.x"
 	lists    map[string]hcl.Range    // where each list is declared
+	pools    map[string]hcl.Range    // each pool
 	grey     map[string]hcl.Range    // and each greylist
 	blocks   map[string][]*hcl.Block // by type, in the order of files and lines
 	nameSets map[string][]string     // candidates for did-you-mean, sorted, by kind
@@ -52,6 +53,7 @@ func parse(files map[string][]byte, vars map[string]string, partial bool) (*poli
 		defaults: map[*language.Argument]hcl.Expression{},
 		values:   map[string]*named{},
 		lists:    map[string]hcl.Range{},
+		pools:    map[string]hcl.Range{},
 		grey:     map[string]hcl.Range{},
 		blocks:   map[string][]*hcl.Block{},
 		nameSets: map[string][]string{},
@@ -74,6 +76,7 @@ func parse(files map[string][]byte, vars map[string]string, partial bool) (*poli
 	l.duplicates()
 	l.declare(vars)
 	l.set(set)
+	set.Partial = l.partial || l.errors > 0
 	return set, l.diags
 }
 

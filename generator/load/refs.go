@@ -12,7 +12,7 @@ import (
 	"exipol/generator/policy"
 )
 
-// references reads only or except.
+// references reads only, except or urgent.
 func (l *loader) references(c *content, name string) []policy.Ref {
 	var refs []policy.Ref
 	for _, e := range l.static(c, name, "references", "[list.friends]") {
@@ -28,8 +28,25 @@ func (l *loader) references(c *content, name string) []policy.Ref {
 	return refs
 }
 
+// wholeLists reads references to whole lists, as urgent has them.
+func (l *loader) wholeLists(c *content, name string) []policy.Ref {
+	refs := l.references(c, name)
+	out := refs[:0:0]
+	for _, r := range refs {
+		switch {
+		case r.List == "":
+			l.fail("EP104", r.Range, fmt.Sprintf("%s names lists of senders only", name), "", "write list.NAME; pools and trusted clients can be exempt: except = ["+l.source(r.Range)+"]")
+		case r.Field != "":
+			l.fail("EP104", r.Range, fmt.Sprintf("%s takes a whole list, and compares its senders", name), "", "write list."+r.List)
+		default:
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
 func (l *loader) reference(word string, at hcl.Range) (plan.Ref, bool) {
-	const forms = "expected list.NAME, list.NAME.FIELD or greylist.NAME.trusted"
+	const forms = "expected list.NAME, list.NAME.FIELD, pool.NAME or greylist.NAME.trusted"
 	steps := strings.Split(word, ".")
 	switch {
 	case steps[0] == "list" && (len(steps) == 2 || len(steps) == 3):
@@ -45,6 +62,8 @@ func (l *loader) reference(word string, at hcl.Range) (plan.Ref, bool) {
 			}
 		}
 		return ref, true
+	case steps[0] == "pool" && len(steps) == 2:
+		return plan.Ref{Pool: steps[1]}, l.exists("pool", steps[1], nil, at, l.pools)
 	case steps[0] == "greylist" && len(steps) == 3 && steps[2] == "trusted":
 		return plan.Ref{Trusted: steps[1]}, l.exists("greylist", steps[1], steps[2:], at, l.grey)
 	case steps[0] == "greylist" && len(steps) == 2:
@@ -52,14 +71,23 @@ func (l *loader) reference(word string, at hcl.Range) (plan.Ref, bool) {
 		return plan.Ref{}, false
 	}
 	help := forms
-	if _, ok := l.lists[word]; ok {
-		help = fmt.Sprintf("did you mean list.%s%s?", word, l.declaredAt(l.lists[word]))
+	if at, ok := l.pools[word]; ok {
+		help = fmt.Sprintf("did you mean pool.%s%s?", word, l.declaredAt(at))
+	}
+	if at, ok := l.lists[word]; ok {
+		help = fmt.Sprintf("did you mean list.%s%s?", word, l.declaredAt(at))
+	}
+	switch {
+	case word == "pool":
+		help = "write pool.NAME; to leave all pools alone, write spare = [pool]"
+	case steps[0] == "pool" && len(steps) == 3:
+		help = fmt.Sprintf("a pool has no fields: write pool.%s", steps[1])
 	}
 	l.fail("EP104", at, fmt.Sprintf("%q refers to nothing", word), "", help)
 	return plan.Ref{}, false
 }
 
-// exists says whether a list or greylist of that name is declared, and reports
+// exists says whether a list, pool or greylist of that name is declared, and reports
 // where not.
 func (l *loader) exists(kind, name string, rest []string, at hcl.Range, declared map[string]hcl.Range) bool {
 	if _, ok := declared[name]; ok {

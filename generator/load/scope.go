@@ -144,8 +144,8 @@ func (l *loader) strangeWord(ref hcl.Traversal, arg *language.Argument) {
 	switch {
 	case arg != nil && slices.Contains(arg.Words, word):
 		help = fmt.Sprintf("write it in double quotes: %q", word)
-	case root == "list" || root == "greylist" || root == "limit":
-		help = "a reference to a list or policy can only stand in only and except"
+	case root == "list" || root == "pool" || root == "greylist" || root == "limit":
+		help = "a reference to a list, pool or policy can only stand in only, except, urgent and spf_pass"
 	case arg != nil && arg.Type == language.Text:
 		help = "to have the two characters ${ themselves in a text, write $${"
 	default:
@@ -216,6 +216,9 @@ func (l *loader) valueOf(n *named, from hcl.Range) (cty.Value, bool) {
 func (l *loader) declare(vars map[string]string) {
 	for _, b := range l.blocks["list"] {
 		l.lists[b.Labels[0]] = labelRange(b)
+	}
+	for _, b := range l.blocks["pool"] {
+		l.pools[b.Labels[0]] = labelRange(b)
 	}
 	for _, b := range l.blocks["greylist"] {
 		l.grey[b.Labels[0]] = labelRange(b)

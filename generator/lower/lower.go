@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -46,8 +45,15 @@ func Lower(set *policy.Set) (*plan.Plan, error) {
 		Forwarders: texts(set.Site.Forwarders),
 		Socket:     set.Helper.Socket.V,
 		Timeout:    set.Helper.Timeout.V,
+		PoolsFile:  set.Helper.Pools.V,
 		Mainlog:    values(set.Helper.Mainlog),
 		Store:      plan.Store{Kind: set.Store.Kind.V, Path: set.Store.Path.V},
+	}
+	for _, s := range set.Helper.DNS {
+		p.DNS = append(p.DNS, s.V)
+	}
+	for _, l := range set.Pools {
+		p.Pools = append(p.Pools, pool(l))
 	}
 	for _, l := range set.Lists {
 		p.Lists = append(p.Lists, list(l))
@@ -58,6 +64,7 @@ func Lower(set *policy.Set) (*plan.Plan, error) {
 	for _, l := range set.Limits {
 		p.Limits = append(p.Limits, limit(set, l))
 	}
+	slices.SortFunc(p.Pools, func(a, b plan.Pool) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(p.Lists, func(a, b plan.List) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(p.Greylists, func(a, b plan.Grey) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(p.Limits, func(a, b plan.Limit) int { return cmp.Compare(a.Name, b.Name) })
@@ -92,11 +99,36 @@ func origin(r hcl.Range) plan.Origin {
 }
 
 func list(l *policy.List) plan.List {
-	out := plan.List{Name: l.Name, Origin: origin(l.DeclRange)}
+	out := plan.List{Name: l.Name, Reviewed: l.Reviewed.V, Origin: origin(l.DeclRange)}
 	for _, e := range l.Entries {
 		out.Entries = append(out.Entries, plan.Entry{
-			Field: e.Field, Pattern: e.Pattern.V, Until: e.Until.V, Why: e.Why.V,
+			Field: e.Field, Pattern: e.Pattern.V, Until: e.Until.V, Why: e.Why.V, Owner: e.Owner.V,
 		})
+	}
+	for _, learn := range l.Learn {
+		out.Learn = append(out.Learn, plan.Learn{Traffic: learn.Traffic.V, From: learn.From.V, Remember: learn.Remember.V})
+	}
+	slices.SortFunc(out.Learn, func(a, b plan.Learn) int {
+		return cmp.Or(cmp.Compare(a.Traffic, b.Traffic), cmp.Compare(a.From, b.From))
+	})
+	return out
+}
+
+func pool(p *policy.Pool) plan.Pool {
+	out := plan.Pool{Name: p.Name, Origin: origin(p.DeclRange)}
+	for _, d := range p.SPF {
+		out.SPF = append(out.SPF, d.V)
+	}
+	for _, n := range p.Clients {
+		out.Clients = append(out.Clients, n.V.String())
+	}
+	return out
+}
+
+func facts(fs []policy.Fact) []plan.Fact {
+	var out []plan.Fact
+	for _, f := range fs {
+		out = append(out, f.Fact)
 	}
 	return out
 }
@@ -134,14 +166,19 @@ func refs(rs []policy.Ref) []plan.Ref {
 
 func greylist(set *policy.Set, g *policy.Greylist) plan.Grey {
 	out := plan.Grey{
-		Name:      g.Name,
-		Traffic:   g.Traffic.V,
-		Key:       parts(g.Key),
-		Delay:     g.Delay.V,
-		Retry:     g.Retry.V,
-		Remember:  g.Remember.V,
-		GiveUp:    g.GiveUp.V,
-		Except:    refs(g.Except),
+		Name:     g.Name,
+		Traffic:  g.Traffic.V,
+		Key:      parts(g.Key),
+		Delay:    g.Delay.V,
+		Retry:    g.Retry.V,
+		Remember: g.Remember.V,
+		GiveUp:   g.GiveUp.V,
+		Except:   refs(g.Except),
+
+		Suspicious: facts(g.Suspicious),
+		Spare:      facts(g.Spare),
+		Urgent:     refs(g.Urgent),
+
 		Mode:      mode(set, g.Mode),
 		OnFailure: onFailure(set, g.OnFailure),
 		Message:   g.Message.V,
@@ -243,90 +280,4 @@ func windows(l plan.Limit) []plan.Duration {
 	}
 	slices.Sort(out)
 	return out
-}
-
-// tables lists the tables by shape, so that one more limit needs no migration.
-func tables(p *plan.Plan) []plan.Table {
-	var counter, distinct bool
-	for _, l := range p.Limits {
-		if l.Engine == plan.EngineExim {
-			continue
-		}
-		if l.Distinct != nil {
-			distinct = true
-		} else {
-			counter = true
-		}
-	}
-	return plan.Tables(len(p.Greylists) > 0, counter, distinct)
-}
-
-// stages collects whom each event concerns, at its half of its stage.
-func stages(site policy.Site, p *plan.Plan) []plan.Stage {
-	type where struct{ stage, half, traffic, event string }
-	asks := map[where]*plan.Ask{}
-	ask := func(stage, half, traffic, event string) *plan.Ask {
-		w := where{stage, half, traffic, event}
-		if asks[w] == nil {
-			asks[w] = &plan.Ask{Traffic: traffic, Event: event}
-		}
-		return asks[w]
-	}
-	for _, g := range p.Greylists {
-		for _, a := range []*plan.Ask{
-			ask(plan.Rcpt, plan.After, g.Traffic, plan.Recipient),
-			ask(plan.Predata, plan.After, g.Traffic, plan.NullSender),
-			// Exim has no predata stage for a message that comes by BDAT (RFC 3030).
-			ask(plan.Data, plan.After, g.Traffic, plan.NullSender),
-		} {
-			a.Policies = append(a.Policies, g.Ref())
-		}
-	}
-	for _, l := range p.Limits {
-		for _, e := range l.Events {
-			at := plan.Events[e.Event]
-			a := ask(at.Stage, at.Half, l.Traffic, e.Event)
-			if l.Engine == plan.EngineExim {
-				a.Exim = append(a.Exim, l.Ref())
-			} else {
-				a.Policies = append(a.Policies, l.Ref())
-			}
-		}
-	}
-	// A question after DATA names a recipient, which only the RCPT ACL can keep.
-	needRecipient := false
-	for w, a := range asks {
-		needRecipient = needRecipient || w.stage == plan.Data && a.Policies != nil
-	}
-	var out []plan.Stage
-	for _, name := range plan.StageOrder {
-		s := plan.Stage{Name: name, SiteACL: SiteACL(site, name)}
-		for w, a := range asks {
-			if w.stage != name {
-				continue
-			}
-			slices.Sort(a.Policies)
-			slices.Sort(a.Exim)
-			if w.half == plan.Before {
-				s.Before = append(s.Before, *a)
-			} else {
-				s.After = append(s.After, *a)
-			}
-		}
-		if s.Before == nil && s.After == nil && (name != plan.Rcpt || !needRecipient) {
-			continue
-		}
-		sortAsks(s.Before)
-		sortAsks(s.After)
-		out = append(out, s)
-	}
-	return out
-}
-
-func sortAsks(asks []plan.Ask) {
-	slices.SortFunc(asks, func(a, b plan.Ask) int {
-		return cmp.Or(
-			cmp.Compare(slices.Index(plan.TrafficOrder, a.Traffic), slices.Index(plan.TrafficOrder, b.Traffic)),
-			strings.Compare(a.Event, b.Event))
-	})
 }

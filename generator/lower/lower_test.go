@@ -100,7 +100,7 @@ func TestSite(t *testing.T) {
 		Format: plan.Format, ID: p.ID, Exim: "4.94", Layout: "debian", Directory: "/etc/exipol", Admin: "abuse@example.com", MaxDelay: dur("25s"),
 		Domains: []string{"+local_domains"}, RelayHosts: []string{"192.0.2.0/24"}, Forwarders: []string{"2001:db8::/32"},
 		Socket: "/run/x.sock", Timeout: dur("3s"), Mainlog: []string{"/log"}, Store: plan.Store{Kind: "sqlite", Path: "/x.db"},
-		Tables: plan.Tables(false, false, false),
+		Tables: plan.Tables(true, false, false),
 	}
 	if !reflect.DeepEqual(p, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", p, want)
@@ -141,12 +141,67 @@ func TestStages(t *testing.T) {
 	}
 	traffic := func(s string) func(*policy.Limit) { return func(l *policy.Limit) { l.Traffic = set(s) } }
 	byExim := func(l *policy.Limit) { l.Engine = set(plan.EngineExim) }
+	urgent := func(g *policy.Greylist) { g.Urgent = []policy.Ref{{Ref: plan.Ref{List: "codes"}}} }
+	except := func(r plan.Ref) func(*policy.Greylist) {
+		return func(g *policy.Greylist) { g.Except = []policy.Ref{{Ref: r}} }
+	}
+	learning := func(name string, traffic ...string) *policy.List {
+		l := &policy.List{Name: name, DeclRange: at(4)}
+		for _, t := range traffic {
+			l.Learn = append(l.Learn, &policy.Learn{Traffic: set(t), From: left("recipient"), Remember: left(dur("60d"))})
+		}
+		return l
+	}
 	for name, c := range map[string]struct {
 		greylists []*policy.Greylist
 		limits    []*policy.Limit
+		lists     []*policy.List
 		site      func(*policy.Site)
 		want      []string
 	}{
+		// An urgent sender is known by what stands in the message.
+		"urgent": {
+			greylists: []*policy.Greylist{greylist("x", urgent), greylist("y")},
+			want: []string{
+				"data(acl_check_data).after inbound null_sender: greylist.y", "data(acl_check_data).after inbound whole_message: greylist.x", "dkim()",
+				"predata().after inbound null_sender: greylist.y", "rcpt(acl_check_rcpt).after inbound recipient: greylist.y",
+			},
+		},
+		"urgent only": {
+			greylists: []*policy.Greylist{greylist("x", urgent)},
+			site:      func(s *policy.Site) { s.ACL = map[string]policy.Value[string]{plan.Dkim: set("acl_check_dkim")} },
+			want:      []string{"data(acl_check_data).after inbound whole_message: greylist.x", "dkim(acl_check_dkim)", "rcpt(acl_check_rcpt)"},
+		},
+		"a list learns": {
+			greylists: []*policy.Greylist{greylist("x", except(plan.Ref{List: "l", Field: "sender"}))},
+			limits:    []*policy.Limit{limit("a", plan.Message, traffic(plan.Relay))},
+			lists:     []*policy.List{learning("l", plan.Submission, plan.Relay, plan.Submission), learning("m", plan.Relay)},
+			want: []string{
+				"data(acl_check_data).after inbound null_sender: greylist.x", "data(acl_check_data).after relay message: limit.a list.l", "data(acl_check_data).after submission message: list.l",
+				"predata().after inbound null_sender: greylist.x", "rcpt(acl_check_rcpt).after inbound recipient: greylist.x",
+			},
+		},
+		"learned for a limit": {
+			limits: []*policy.Limit{limit("a", plan.Connection), limit("b", plan.Recipient, func(l *policy.Limit) {
+				l.Overrides = []*policy.Override{{Name: "o", DeclRange: at(3), Only: []policy.Ref{{Ref: plan.Ref{List: "l"}}}}}
+			})},
+			lists: []*policy.List{learning("l", plan.Submission)},
+			want:  []string{"connect().before inbound connection: limit.a", "data(acl_check_data).after submission message: list.l", "rcpt(acl_check_rcpt).after inbound recipient: limit.b"},
+		},
+		"learned for SPF": {
+			greylists: []*policy.Greylist{greylist("x", urgent, func(g *policy.Greylist) {
+				g.Spare = []policy.Fact{{Fact: plan.Fact{Name: plan.SPFPass, Arg: "l"}}}
+			})},
+			lists: []*policy.List{learning("l", plan.Local)},
+			want:  []string{"data(acl_check_data).after inbound whole_message: greylist.x", "data(acl_check_data).after local message: list.l", "dkim()", "rcpt(acl_check_rcpt)"},
+		},
+		// What is learned is addresses, and nobody compares one with them.
+		"learned for nobody": {
+			greylists: []*policy.Greylist{greylist("x", urgent, except(plan.Ref{List: "l", Field: "client"}))},
+			limits:    []*policy.Limit{limit("a", plan.Connection, byExim, func(l *policy.Limit) { l.Except = []policy.Ref{{Ref: plan.Ref{List: "l", Field: "auth"}}} })},
+			lists:     []*policy.List{learning("l", plan.Submission)},
+			want:      []string{"connect().before inbound connection:  | limit.a", "data(acl_check_data).after inbound whole_message: greylist.x", "dkim()", "rcpt(acl_check_rcpt)"},
+		},
 		"greylist": {
 			greylists: []*policy.Greylist{greylist("x")},
 			want:      []string{"data(acl_check_data).after inbound null_sender: greylist.x", "predata().after inbound null_sender: greylist.x", "rcpt(acl_check_rcpt).after inbound recipient: greylist.x"},
@@ -200,7 +255,7 @@ func TestStages(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := base()
-			s.Greylists, s.Limits = c.greylists, c.limits
+			s.Greylists, s.Limits, s.Lists = c.greylists, c.limits, c.lists
 			if c.site != nil {
 				c.site(&s.Site)
 			}
@@ -366,11 +421,11 @@ func TestTables(t *testing.T) {
 		limits    []*policy.Limit
 		want      []plan.Table
 	}{
-		"nothing":  {nil, nil, plan.Tables(false, false, false)},
+		"nothing":  {nil, nil, plan.Tables(true, false, false)},
 		"greylist": {[]*policy.Greylist{greylist("a")}, nil, plan.Tables(true, false, false)},
-		"counter":  {nil, []*policy.Limit{limit("a", plan.Recipient)}, plan.Tables(false, true, false)},
-		"distinct": {nil, []*policy.Limit{limit("a", plan.Recipient, distinct)}, plan.Tables(false, false, true)},
-		"by Exim":  {nil, []*policy.Limit{limit("a", plan.Recipient, byExim)}, plan.Tables(false, false, false)},
+		"counter":  {nil, []*policy.Limit{limit("a", plan.Recipient)}, plan.Tables(true, true, false)},
+		"distinct": {nil, []*policy.Limit{limit("a", plan.Recipient, distinct)}, plan.Tables(true, false, true)},
+		"by Exim":  {nil, []*policy.Limit{limit("a", plan.Recipient, byExim)}, plan.Tables(true, false, false)},
 		"two of a shape": {
 			[]*policy.Greylist{greylist("a"), greylist("b")}, []*policy.Limit{limit("a", plan.Recipient), limit("b", plan.Connection), limit("c", plan.Recipient, distinct)},
 			plan.Tables(true, true, true),
@@ -390,6 +445,7 @@ func TestSamePlanEverywhere(t *testing.T) {
 	build := func(folder string, turned bool) *plan.Plan {
 		s := base()
 		s.Lists = []*policy.List{{Name: "a"}, {Name: "b"}}
+		s.Pools = []*policy.Pool{{Name: "a"}, {Name: "b"}}
 		s.Greylists = []*policy.Greylist{greylist("a", func(g *policy.Greylist) {
 			g.Trust = &policy.Trust{Key: key("client"), After: set(int64(5)), Per: set(dur("1h")), Remember: set(dur("36d"))}
 		}), greylist("b")}
@@ -403,6 +459,7 @@ func TestSamePlanEverywhere(t *testing.T) {
 		}
 		if turned {
 			slices.Reverse(s.Lists)
+			slices.Reverse(s.Pools)
 			slices.Reverse(s.Greylists)
 			slices.Reverse(s.Limits)
 		}

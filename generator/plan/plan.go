@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // Format is the version of the plan's JSON. A reader refuses any other.
@@ -27,10 +28,11 @@ const (
 	Rcpt    = "rcpt"
 	Predata = "predata"
 	Data    = "data"
+	Dkim    = "dkim" // for each signature, before data; nothing is asked there
 )
 
 // Stages in the order in which an SMTP session meets them.
-var StageOrder = []string{Connect, Helo, Mail, Rcpt, Predata, Data}
+var StageOrder = []string{Connect, Helo, Mail, Rcpt, Predata, Dkim, Data}
 
 // Halves of a stage: Before the site's own ACL, or After it accepted.
 const (
@@ -60,6 +62,10 @@ const (
 	// null sender, some of whose recipients were accepted; at predata, or at data where
 	// Exim has no predata (BDAT).
 	NullSender = "null_sender"
+	// WholeMessage is greylisting's own event, too, of a greylist that must see a message
+	// before it may defer it (Grey.Urgent): a message, some of whose recipients were
+	// accepted, at data. It stands for all of them.
+	WholeMessage = "whole_message"
 )
 
 // Modes of a policy.
@@ -109,8 +115,11 @@ type Plan struct {
 	Forwarders []string `json:"forwarders,omitempty"` // CIDRs of hosts that forward to this site: never greylisted, tarpitted or counted by client
 	Socket     string   `json:"socket"`               // the helper's Unix socket
 	Timeout    Duration `json:"timeout"`              // for one question, both calls together
+	DNS        []string `json:"dns,omitempty"`        // "address:port" of the resolvers to ask; none: those of the machine
+	PoolsFile  string   `json:"pools_file,omitempty"` // pinned networks of the pools, which are then never resolved; "": resolved and refreshed
 	Mainlog    []string `json:"mainlog"`              // what the log follower reads
 	Store      Store    `json:"store"`                //
+	Pools      []Pool   `json:"pools,omitempty"`      // sorted by name
 	Lists      []List   `json:"lists,omitempty"`      // sorted by name
 	Greylists  []Grey   `json:"greylists,omitempty"`  // sorted by name
 	Limits     []Limit  `json:"limits,omitempty"`     // sorted by name
@@ -136,26 +145,52 @@ type Store struct {
 
 // Part is one component of a key: a field of the question, normalised. For
 // Field "client" the two prefix lengths say how much of an IPv4 or IPv6 address
-// counts (32 and 128: all of it).
+// counts (32 and 128: all of it). Field "pool" is who answers for the client: the named
+// pool that it belongs to, else the sender's domain where SPF passes, else its /24 or
+// /64.
 type Part struct {
-	Field string `json:"field"` // client, helo, sender, sender.domain, recipient, recipient.domain, auth
+	Field string `json:"field"` // client, pool, helo, sender, sender.domain, recipient, recipient.domain, auth
 	V4    int    `json:"v4,omitempty"`
 	V6    int    `json:"v6,omitempty"`
 }
 
 // Ref names something that exempts, or selects: a list (all its fields, or the
-// one named), or the clients that a greylist policy trusts.
+// one named), the clients that a greylist policy trusts, or those of a pool.
 type Ref struct {
 	List    string `json:"list,omitempty"`
 	Field   string `json:"field,omitempty"`   // client, sender, recipient, auth; empty: any
 	Trusted string `json:"trusted,omitempty"` // a greylist policy's name
+	Pool    string `json:"pool,omitempty"`    // a pool's name
 }
 
-// List is a named list. An entry matches where its one field does.
+// Pool is a sender of mail that has many addresses: all those that its SPF records
+// name (ip4, ip6, a and mx, through include and redirect), and those given.
+type Pool struct {
+	Name    string   `json:"name"`
+	SPF     []string `json:"spf,omitempty"`     // domains whose SPF records name its addresses
+	Clients []string `json:"clients,omitempty"` // CIDRs
+	Origin  Origin   `json:"origin"`
+}
+
+// List is a named list. An entry matches where its one field does. What the list
+// learned is kept in the store, and compared with the field that a reference names
+// (with the sender where it names none).
 type List struct {
-	Name    string  `json:"name"`
-	Entries []Entry `json:"entries"`
-	Origin  Origin  `json:"origin"`
+	Name     string  `json:"name"`
+	Entries  []Entry `json:"entries"`
+	Learn    []Learn `json:"learn,omitempty"`    // sorted by traffic, then from
+	Reviewed string  `json:"reviewed,omitempty"` // the day on which someone last looked it through, as 2026-11-22
+	Origin   Origin  `json:"origin"`
+}
+
+// Ref is the list's full name, as in the store and in a stage's asks: "list.friends".
+func (l List) Ref() string { return "list." + l.Name }
+
+// Learn puts into a list what accepted messages name.
+type Learn struct {
+	Traffic  string   `json:"traffic"`
+	From     string   `json:"from"`     // recipient or recipient.domain
+	Remember Duration `json:"remember"` // after the last message that named it
 }
 
 // Entry is one pattern of a list. Clients are CIDRs in canonical form. Addresses
@@ -166,25 +201,73 @@ type Entry struct {
 	Pattern string `json:"pattern"`
 	Until   string `json:"until,omitempty"` // RFC 3339, UTC: the first moment at which it no longer holds
 	Why     string `json:"why,omitempty"`
+	Owner   string `json:"owner,omitempty"`
 }
+
+// Facts that a greylist may ask about: what is to be found out, by DNS mostly, about a
+// client and a sender.
+const (
+	NoReverseDNS = "no_reverse_dns" // no host name that leads back to the address
+	HeloMismatch = "helo_mismatch"  // a HELO name that is not the client's
+	DynamicName  = "dynamic_name"   // a host name as dial-up and cable clients have
+	DNSList      = "dnslist"        // Arg: "zone", or "zone=127.0.0.2,127.0.0.4"
+	SPFFail      = "spf_fail"       // fail or softfail
+	NoDNSWL      = "no_dnswl"       // Arg: zone
+	DNSWL        = "dnswl"          // Arg: zone
+	SPFPass      = "spf_pass"       // Arg: the list that the sender must be in
+	InPool       = "pool"           // the client belongs to any named pool
+	SPF          = "spf"            // what SPF says; not a word of the language
+)
+
+// Fact is one of them, with its argument.
+type Fact struct {
+	Name string `json:"name"`
+	Arg  string `json:"arg,omitempty"`
+}
+
+// String is the fact as an answer carries it, and a log line: "dnslist.zen.spamhaus.org".
+// A zone's label that looks like a customer's key is not told.
+func (f Fact) String() string {
+	if f.Arg == "" || f.Name == NoDNSWL || f.Name == DNSWL {
+		return f.Name
+	}
+	arg, _, _ := strings.Cut(f.Arg, "=")
+	if first, rest, _ := strings.Cut(arg, "."); f.Name == DNSList && len(first) >= keyLabel && strings.Contains(rest, ".") {
+		arg = "key." + rest
+	}
+	return f.Name + "." + arg
+}
+
+// keyLabel is how long a zone's first label must be to be taken for a key: the paid
+// lists' keys have 20 characters and more, and no list's name has so many.
+const keyLabel = 16
 
 // Grey is a greylist policy. Its key is looked up for every recipient that the
 // site accepted; with a null sender once a message, at predata, so that other
 // hosts' callouts pass.
 type Grey struct {
-	Name      string   `json:"name"`
-	Traffic   string   `json:"traffic"`
-	Key       []Part   `json:"key"`
-	Delay     Duration `json:"delay"`             // a retry earlier than this is deferred again
-	Retry     Duration `json:"retry"`             // a retry later than this starts anew
-	Remember  Duration `json:"remember"`          // a passed key is known for so long after its last use
-	GiveUp    Duration `json:"give_up,omitempty"` // no sender and recipient wait longer in all; 0: for ever
-	Except    []Ref    `json:"except,omitempty"`
-	Trust     *Trust   `json:"trust,omitempty"`
-	Mode      string   `json:"mode"`
-	OnFailure string   `json:"on_failure"`
-	Message   string   `json:"message"`
-	Origin    Origin   `json:"origin"`
+	Name     string   `json:"name"`
+	Traffic  string   `json:"traffic"`
+	Key      []Part   `json:"key"`
+	Delay    Duration `json:"delay"`             // a retry earlier than this is deferred again
+	Retry    Duration `json:"retry"`             // a retry later than this starts anew
+	Remember Duration `json:"remember"`          // a passed key is known for so long after its last use
+	GiveUp   Duration `json:"give_up,omitempty"` // no sender and recipient wait longer in all; 0: for ever
+	Except   []Ref    `json:"except,omitempty"`
+	// Suspicious: only a first contact of which one of these holds is deferred; none
+	// given: every one. Spare: none of which one of these holds. In the order of the file.
+	Suspicious []Fact `json:"suspicious,omitempty"`
+	Spare      []Fact `json:"spare,omitempty"`
+	// Urgent names lists of senders that are never deferred where SPF passes for the
+	// envelope sender, or a DKIM signature verifies that is aligned with the From header. For
+	// that the message must be there: such a greylist judges at data only, messages
+	// rather than recipients.
+	Urgent    []Ref  `json:"urgent,omitempty"`
+	Trust     *Trust `json:"trust,omitempty"`
+	Mode      string `json:"mode"`
+	OnFailure string `json:"on_failure"` // where a fact cannot be found out: defer takes it for suspicious
+	Message   string `json:"message"`
+	Origin    Origin `json:"origin"`
 }
 
 // Ref is the policy's full name, as in answers and logs: "greylist.inbound".
@@ -283,7 +366,7 @@ type Stage struct {
 type Ask struct {
 	Traffic  string   `json:"traffic"`
 	Event    string   `json:"event"`
-	Policies []string `json:"policies,omitempty"`
+	Policies []string `json:"policies,omitempty"` // and lists that learn from it
 	Exim     []string `json:"exim,omitempty"`
 }
 

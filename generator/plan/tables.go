@@ -43,7 +43,7 @@ func Tables(needGreylist, needCounter, needDistinct bool) []Table {
 			Name: TableSeen,
 			Columns: []Column{
 				{"policy", Name}, {"key_", Bytes}, {"first_at", Int}, {"passed_at", Int},
-				{"passes", Int}, {"counted_at", Int}, {"expires_at", Int},
+				{"passes", Int}, {"counted_at", Int}, {"expires_at", Int}, {"why", Text},
 			},
 			Key:     []string{"policy", "key_"},
 			Indexes: []Index{{"seen_expires", []string{"expires_at"}}},

@@ -22,11 +22,14 @@ type Value[T any] struct {
 // Set is a whole policy set: all files of a directory.
 type Set struct {
 	Files map[string]*hcl.File // as read, by the name that diagnostics use
+	// Partial says that something in the files was faulty, and is missing here.
+	Partial bool
 
 	Format    Value[int64]
 	Site      Site
 	Helper    Helper
 	Store     Store
+	Pools     []*Pool
 	Lists     []*List
 	Greylists []*Greylist
 	Limits    []*Limit
@@ -54,6 +57,8 @@ type Helper struct {
 	Timeout   Value[plan.Duration]
 	OnFailure Value[string]
 	Mainlog   []Value[string]
+	DNS       []Value[string] // "address:port"
+	Pools     Value[string]   // the file that pins them, "" for none
 }
 
 // Store is the store block: Kind is its label.
@@ -68,6 +73,31 @@ type List struct {
 	Name      string
 	DeclRange hcl.Range
 	Entries   []Entry
+	Learn     []*Learn
+	Reviewed  Value[string] // a day, 2026-11-22
+}
+
+// Learn is a list's learn block.
+type Learn struct {
+	DeclRange hcl.Range
+	Traffic   Value[string]
+	From      Value[string] // recipient or recipient.domain
+	Remember  Value[plan.Duration]
+}
+
+// Pool is a named pool.
+type Pool struct {
+	Name      string
+	DeclRange hcl.Range
+	SPF       []Value[string]
+	Clients   []Value[netip.Prefix]
+}
+
+// Fact is one item of suspicious or spare, as written.
+type Fact struct {
+	plan.Fact
+	Text  string // as the administrator wrote it: `dnslist("zen.spamhaus.org")`
+	Range hcl.Range
 }
 
 // Entry is one pattern of a list, from an argument (clients = [...]) or from an
@@ -78,10 +108,11 @@ type Entry struct {
 	Pattern Value[string]
 	Until   Value[string] // RFC 3339 in UTC, "" for no end
 	Why     Value[string]
+	Owner   Value[string]
 }
 
-// Ref is a reference in only or except: list.NAME, list.NAME.FIELD or
-// greylist.NAME.trusted. Load has resolved it: what it names exists.
+// Ref is a reference in only, except or urgent: list.NAME, list.NAME.FIELD, pool.NAME
+// or greylist.NAME.trusted. Load has resolved it: what it names exists.
 type Ref struct {
 	plan.Ref
 	Range hcl.Range
@@ -105,6 +136,11 @@ type Greylist struct {
 	Remember  Value[plan.Duration]
 	GiveUp    Value[plan.Duration] // not Set: never
 	Except    []Ref
+
+	Suspicious []Fact
+	Spare      []Fact
+	Urgent     []Ref // lists only
+
 	Trust     *Trust
 	Mode      Value[string]
 	OnFailure Value[string] // "" where the helper's holds

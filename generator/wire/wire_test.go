@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -38,8 +39,17 @@ func TestQuestionRoundTrip(t *testing.T) {
 		"every byte": with(func(q *wire.Question) {
 			q.Helo, q.Sender, q.Recipient, q.Auth = string(all), string(all), string(all), string(all)
 		}),
-		"injected words": with(func(q *wire.Question) { q.Sender = "x\nv=1 sender=eHk= end=1 \r\n=" }),
-		"16 KiB each":    with(func(q *wire.Question) { q.Sender, q.Recipient = strings.Repeat("s", 16384), strings.Repeat("r", 16384) }),
+		"injected words":   with(func(q *wire.Question) { q.Sender = "x\nv=1 sender=eHk= end=1 \r\n=" }),
+		"host name":        with(func(q *wire.Question) { q.Host = "mail.example.org" }),
+		"no host name":     with(func(q *wire.Question) { q.Host = wire.HostNone }),
+		"unclear":          with(func(q *wire.Question) { q.Host = wire.HostUnclear }),
+		"odd host name":    with(func(q *wire.Question) { q.Host = "--~" }),
+		"From":             with(func(q *wire.Question) { q.From = "a@b.example" }),
+		"a signature":      with(func(q *wire.Question) { q.Dkim = []string{"example.org"} }),
+		"signatures":       with(func(q *wire.Question) { q.Dkim = []string{"a.example", string(all), "a,b =", ""} }),
+		"not kept":         with(func(q *wire.Question) { q.Unkept = true }),
+		"all there can be": with(func(q *wire.Question) { q.Host, q.From, q.Dkim, q.Unkept = "h", "f", []string{"d", "e"}, true }),
+		"16 KiB each":      with(func(q *wire.Question) { q.Sender, q.Recipient = strings.Repeat("s", 16384), strings.Repeat("r", 16384) }),
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := wire.ParseQuestion([]byte(q.String()))
@@ -113,6 +123,18 @@ func TestParseQuestionRefuses(t *testing.T) {
 		"base64 not padded":          replace("auth=", "auth=YQ "),
 		"base64 with spare bits":     regexp.MustCompile(`auth=\S+`).ReplaceAllString(whole, "auth=YR=="),
 		"raw text":                   regexp.MustCompile(`sender=\S+`).ReplaceAllString(whole, "sender=a@b"),
+		"host is a name":             replace("\n", " host=mail.example.org\n"),
+		"host twice":                 replace("\n", " host=- host=-\n"),
+		"host stands for none":       replace("\n", " host=LQ==\n"),
+		"host stands for unclear":    replace("\n", " host=fg==\n"),
+		"two of what stands for it":  replace("\n", " host=--\n"),
+		"From is raw":                replace("\n", " from=a@b\n"),
+		"two From":                   replace("\n", " from=YUBi,YUBi\n"),
+		"signature is raw":           replace("\n", " dkim=example.org\n"),
+		"second signature is raw":    replace("\n", " dkim=YQ==,x\n"),
+		"signatures apart by colons": replace("\n", " dkim=YQ==:YQ==\n"),
+		"kept":                       replace("\n", " kept=yes\n"),
+		"kept empty":                 replace("\n", " kept=\n"),
 		"too long":                   replace("helo=", "helo="+strings.Repeat("YWFh", wire.MaxQuestion/4)),
 	} {
 		if q, err := wire.ParseQuestion([]byte(line)); err == nil {
@@ -138,6 +160,8 @@ func FuzzParseQuestion(f *testing.F) {
 	f.Add([]byte(full.String()))
 	f.Add([]byte("v=1 plan=ab at=connect.before traffic=local events=a,b nonce=1.2 ip=::1\n"))
 	f.Add([]byte("v=1 v=1\n"))
+	f.Add([]byte("v=1 plan=ab at=data.after traffic=local events=a,b nonce=1.2 host=~ from=YQ== dkim=YQ==,,YQ== kept=no\n"))
+	f.Add([]byte("v=1 plan=ab at=data.after traffic=local events=a,b nonce=1.2 host=LQ== from= dkim=\n"))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		q, err := wire.ParseQuestion(line)
 		if err != nil {
@@ -155,11 +179,12 @@ func FuzzParseQuestion(f *testing.F) {
 
 // FuzzQuestion: whatever bytes SMTP lets in come out as they went in.
 func FuzzQuestion(f *testing.F) {
-	f.Add([]byte("helo"), []byte("a@b"), []byte("c@d"), []byte("id"), []byte{192, 0, 2, 1})
-	f.Add([]byte("\x00\r\n"), []byte(" v=1"), []byte("="), []byte{0xff}, make([]byte, 16))
-	f.Fuzz(func(t *testing.T, helo, sender, recipient, auth, ip []byte) {
+	f.Add([]byte("helo"), []byte("a@b"), []byte("c@d"), []byte("id"), []byte{192, 0, 2, 1}, []byte("a@b"), []byte("d"))
+	f.Add([]byte("\x00\r\n"), []byte(" v=1"), []byte("="), []byte{0xff}, make([]byte, 16), []byte(" \n"), []byte(","))
+	f.Fuzz(func(t *testing.T, helo, sender, recipient, auth, ip, from, domain []byte) {
 		q := full
 		q.Helo, q.Sender, q.Recipient, q.Auth = string(helo), string(sender), string(recipient), string(auth)
+		q.From, q.Dkim = string(from), []string{"example.org", string(domain)}
 		q.Client, _ = netip.AddrFromSlice(ip)
 		q.Client = q.Client.Unmap()
 		line := q.String()
@@ -196,6 +221,11 @@ func TestAnswer(t *testing.T) {
 			},
 			"v=1 verdict=deny by=limit.a_1/slow delay=25 delayby=limit.b/x add=limit.c/y,limit.d/z would=drop wouldby=limit.e/t waive=message end=1",
 		},
+		"why": {
+			wire.Answer{Verdict: plan.Accept, Would: plan.Defer, WouldBy: "greylist.in", Why: []string{"no_reverse_dns", "dnslist.zen.example.org"}},
+			"v=1 verdict=accept would=defer wouldby=greylist.in why=no_reverse_dns,dnslist.zen.example.org waive=no end=1",
+		},
+		"a blank in why":     {wire.Answer{Verdict: plan.Accept, Why: []string{"a b"}}, "v=1 verdict=failed end=1"},
 		"no delay, nobody's": {wire.Answer{Verdict: plan.Accept, DelayBy: "limit.b/x"}, "v=1 verdict=accept waive=no end=1"},
 		"failed":             {wire.Answer{Verdict: wire.Failed}, "v=1 verdict=failed waive=no end=1"},
 		"a byte too much":    {wire.Answer{Verdict: plan.Accept, By: "a b"}, "v=1 verdict=failed end=1"},
@@ -205,6 +235,9 @@ func TestAnswer(t *testing.T) {
 	} {
 		if got := c.answer.String(); got != c.want {
 			t.Errorf("%s:\ngot  %q\nwant %q", name, got, c.want)
+		}
+		if got, err := wire.ParseAnswer(c.want); err != nil && !strings.Contains(c.want, "failed") || got.Verdict != wire.Failed && !slices.Equal(got.Why, c.answer.Why) {
+			t.Errorf("%s: read back as %+v, %v", name, got, err)
 		}
 		if !pcre.MatchString(c.want) {
 			t.Errorf("%s: Exim does not take %q", name, c.want)
@@ -218,7 +251,7 @@ func TestParseAnswerRefuses(t *testing.T) {
 		"v=1 verdict=accept end=1\n", "v=1 verdict=accept end=1 ", "v=1  verdict=accept end=1", "v=2 verdict=accept end=1",
 		"v=1 verdict= end=1", "v=1 verdict=accept x=1 end=1", "v=1 verdict=accept delay=x end=1", "v=1 verdict=accept waive=ever end=1",
 		"v=1 verdict=accept delay=-1 end=1", "v=1 verdict=accept verdict=deny end=1", "v=1 verdict=acc\x00ept end=1", "v=1 verdict end=1", "v=1 verdict=Accept end=1",
-		"v=1 verdict=accept delay=99999999999999999999 end=1",
+		"v=1 verdict=accept delay=99999999999999999999 end=1", "v=1 verdict=accept why=a why=b end=1", "v=1 verdict=accept why=A end=1",
 	} {
 		if a, err := wire.ParseAnswer(s); err == nil {
 			t.Errorf("took %q as %+v", s, a)
@@ -229,13 +262,16 @@ func TestParseAnswerRefuses(t *testing.T) {
 // FuzzAnswer: an answer is read back as it was, or is a failed one; every answer is
 // one that Exim takes for whole, and no beginning of one is.
 func FuzzAnswer(f *testing.F) {
-	f.Add("deny", "limit.a/b", int64(3), "limit.a/b", "limit.c/d", "message", "defer", "limit.e/f")
-	f.Add("accept", "", int64(0), "", "", "", "", "")
-	f.Add("accept", "a b", int64(-1), "x", "\n", "no", "$", "end=1")
-	f.Fuzz(func(t *testing.T, verdict, by string, delay int64, delayBy, add, waive, would, wouldBy string) {
+	f.Add("deny", "limit.a/b", int64(3), "limit.a/b", "limit.c/d", "message", "defer", "limit.e/f", "spf_fail,helo_mismatch")
+	f.Add("accept", "", int64(0), "", "", "", "", "", "")
+	f.Add("accept", "a b", int64(-1), "x", "\n", "no", "$", "end=1", " ")
+	f.Fuzz(func(t *testing.T, verdict, by string, delay int64, delayBy, add, waive, would, wouldBy, why string) {
 		a := wire.Answer{Verdict: verdict, By: by, Delay: delay, DelayBy: delayBy, Waive: waive, Would: would, WouldBy: wouldBy}
 		if add != "" {
 			a.Add = strings.Split(add, ",")
+		}
+		if why != "" {
+			a.Why = strings.Split(why, ",")
 		}
 		s := a.String()
 		if !pcre.MatchString(s) {

@@ -8,21 +8,21 @@ import (
 	"exipol/helper/normalize"
 )
 
-// trustRow names the rows of the clients that a greylist policy may trust.
-func trustRow(g *plan.Grey) string { return rows(g.Ref(), g.Mode) + ".trusted" }
-
-// trusted says whether a client's row makes it trusted now.
-func trusted(t *plan.Trust, row SeenRow, now time.Time) bool {
-	return row.Passes >= t.After && now.UnixMilli() < row.Expires
+// greylist is a plan's greylist, with what is worth finding out once.
+type greylist struct {
+	*plan.Grey
+	ref                    string
+	table, trustees, pairs string // the names of its rows: keys, trusted clients, pairs that wait
+	each                   bool   // its key differs between the recipients of a message
+	keyByPool, trustByPool bool   // they name the client by client.pool
 }
 
-// slid is the new end of a sliding expiry, and whether it moved far enough to be
-// worth a write: a thirty-sixth of its length, either way (a clock that was ahead has
-// left ends that are too far off).
-func slid(expires int64, now time.Time, length plan.Duration) (int64, bool) {
-	end := now.UnixMilli() + length.Milliseconds()
-	lag := length.Milliseconds() / Slots
-	return end, end-expires > lag || expires-end > lag
+func newGreylist(p *plan.Grey) *greylist {
+	table := rows(p.Ref(), p.Mode)
+	return &greylist{
+		Grey: p, ref: p.Ref(), table: table, trustees: table + ".trusted", pairs: table + ".pair",
+		each: perRecipientKey(p.Key), keyByPool: pooled(p.Key), trustByPool: p.Trust != nil && pooled(p.Trust.Key),
+	}
 }
 
 // neverGreylisted says whether all recipients are those that must always be
@@ -44,136 +44,143 @@ func alwaysReachable(recipient string) bool {
 	return local == "postmaster" || local == "abuse"
 }
 
-// judgeGrey is greylisting: first contact is deferred, a retry in time passes.
-func (e *Engine) judgeGrey(j *judgement, g *plan.Grey, q *wire.Question, now time.Time, st State) error {
-	if neverGreylisted(q) {
+// judgeGrey is greylisting: first contact is deferred, a retry in time passes. At
+// RCPT it is about one recipient, later about a whole message: there one key that
+// passes takes the others with it, for it is the client that has proven that it
+// comes back.
+//
+// The client's first name is known at once, and whoever passed under it is let in for
+// that alone: this is the way of most mail.
+func (e *Engine) judgeGrey(j *judgement, g *greylist, h *hearing) error {
+	if neverGreylisted(&h.q) {
 		j.waive = perRecipient
 		j.say("", plan.Accept, "postmaster and abuse are never greylisted")
 		return nil
 	}
-	if q.Sender == "" && q.Stage == plan.Rcpt {
+	if h.q.Sender == "" && h.q.Stage == plan.Rcpt {
 		j.say("", plan.Accept, "a null sender is greylisted at predata, not here")
 		return nil
 	}
-	var client SeenRow
-	if g.Trust != nil {
-		row, ok, err := st.Seen(trustRow(g), key(g.Trust.Key, q))
+	var c contact
+	n := h.names(g.keyByPool || g.trustByPool)
+	client, err := g.standingOf(n.first, h)
+	if err != nil {
+		return err
+	}
+	if client.trusted > never {
+		j.trust(g, client, h.now)
+		return nil
+	}
+	if err := c.read(g, h, n.first); err != nil {
+		return err
+	}
+	if c.passed {
+		c.letIn(j, g, h.now)
+		j.credit(g, client, h.now)
+		return nil
+	}
+	return e.judgeContact(j, g, h, &c, n, client)
+}
+
+// judgeContact goes on where the client's first name has not passed. What needs no
+// facts is decided without them, also where another policy has found them out already:
+// no policy's rows depend on what others want to know. Then it matters what SPF says,
+// and last of all what makes the contact suspicious; both are asked for together.
+func (e *Engine) judgeContact(j *judgement, g *greylist, h *hearing, c *contact, n names, client standing) error {
+	retried := c.inTime(g, h.now)
+	var pairs []Write
+	if !retried {
+		enough, writes, err := j.waitedEnough(g, h)
 		if err != nil {
 			return err
 		}
-		if ok && now.UnixMilli() < row.Expires {
-			client = row
-		}
-		if ok && trusted(g.Trust, row, now) {
-			j.waive = scopeOfKey(g.Trust.Key)
-			j.say("", plan.Accept, "the client is trusted after %d passes", row.Passes)
-			if end, far := slid(row.Expires, now, g.Trust.Remember); far {
-				row.Expires = end
-				j.accepted = append(j.accepted, PutSeen{trustRow(g), key(g.Trust.Key, q), row})
-			}
+		if enough { // but a client that did not retry has earned no trust
+			c.letIn(j, g, h.now)
 			return nil
 		}
+		if e.sparedAtOnce(j, g, h) {
+			return nil
+		}
+		pairs = writes
 	}
-	return e.judgeTriplet(j, g, q, now, st, client)
-}
-
-// judgeTriplet looks at the policy's own key; client is the row that trust is
-// earned in, empty for none.
-func (e *Engine) judgeTriplet(j *judgement, g *plan.Grey, q *wire.Question, now time.Time, st State, client SeenRow) error {
-	table, k := rows(g.Ref(), g.Mode), key(g.Key, q)
-	row, ok, err := st.Seen(table, k)
-	if err != nil {
-		return err
-	}
-	ms := now.UnixMilli()
-	age := ms - row.First
-	fresh := !ok || ms >= row.Expires || row.Passed == 0 && (age > g.Retry.Milliseconds() || age < 0) // age < 0: the clock was ahead
-	early := !fresh && row.Passed == 0 && age < g.Delay.Milliseconds()
-	if !fresh && !early {
-		j.letIn(table, k, row, g.Remember, now)
-		j.credit(g, q, client, now)
+	if n.unsure {
+		h.ask(spfFact)
+		if !retried { // otherwise only the name is missing under which it came back
+			e.inquire(g, h)
+		}
+		j.mustKnow(h)
 		return nil
 	}
-	enough, err := j.waitedEnough(g, q, now, st)
-	if err != nil {
-		return err
+	if n.second != "" {
+		trusted, err := j.secondName(g, h, c, n.second, &client)
+		if trusted || err != nil {
+			return err
+		}
 	}
-	if fresh {
-		row = SeenRow{First: ms, Expires: ms + g.Retry.Milliseconds()}
+	if c.passed || c.inTime(g, h.now) {
+		c.letIn(j, g, h.now)
+		j.credit(g, client, h.now)
+		return nil
 	}
-	switch {
-	case enough: // but a client that did not retry has earned no trust
-		j.letIn(table, k, row, g.Remember, now)
-	case fresh:
-		j.always = append(j.always, PutSeen{table, k, row})
-		j.deferIt("first contact, may retry in %s and within %s", g.Delay, g.Retry)
-	default:
-		j.deferIt("seen %s ago, may retry in %s", ago(age), ago(g.Delay.Milliseconds()-age))
+	why, suspicious := e.suspect(j, g, h, c)
+	if !suspicious {
+		return nil
 	}
+	j.verdict, j.by, j.why = plan.Defer, j.ref, why
+	j.always = append(j.always, pairs...)
+	c.note(j, g, why, h.now)
+	c.explain(j, g, why, h.now)
 	return nil
 }
 
-// letIn notes that a key passed, or moves its end on.
-func (j *judgement) letIn(table, k string, row SeenRow, remember plan.Duration, now time.Time) {
-	ms := now.UnixMilli()
-	if row.Passed == 0 {
-		j.say("", plan.Accept, "retried after %s: passes", ago(ms-row.First))
-		row.Passed = ms
-		row.Expires = ms + remember.Milliseconds()
-		j.always = append(j.always, PutSeen{table, k, row})
-		return
+// secondName looks at the client's second name: it may be trusted, and it may have
+// passed, under that.
+func (j *judgement) secondName(g *greylist, h *hearing, c *contact, name string, client *standing) (bool, error) {
+	var err error
+	if g.trustByPool {
+		if *client, err = g.standingOf(name, h); err != nil {
+			return false, err
+		}
+		if client.trusted > never {
+			j.trust(g, *client, h.now)
+			return true, nil
+		}
 	}
-	j.say("", plan.Accept, "passed for the first time %s ago", ago(ms-row.Passed))
-	if end, far := slid(row.Expires, now, remember); far {
-		row.Expires = end
-		j.always = append(j.always, PutSeen{table, k, row})
+	if g.keyByPool {
+		err = c.read(g, h, name)
 	}
-}
-
-// credit counts a pass for the client, one in a while.
-func (j *judgement) credit(g *plan.Grey, q *wire.Question, client SeenRow, now time.Time) {
-	t, ms := g.Trust, now.UnixMilli()
-	if t == nil || client.Passes > 0 && ms >= client.Counted && ms-client.Counted < t.Per.Milliseconds() {
-		return
-	}
-	if client.First == 0 {
-		client.First = ms
-	}
-	client.Passes++
-	client.Counted = ms
-	client.Expires = ms + t.Remember.Milliseconds()
-	j.accepted = append(j.accepted, PutSeen{trustRow(g), key(t.Key, q), client})
+	return false, err
 }
 
 // waitedEnough says whether a sender has tried to reach a recipient for so long, from
-// whatever client, that it is time to give up. The pair's first contact is noted.
-func (j *judgement) waitedEnough(g *plan.Grey, q *wire.Question, now time.Time, st State) (bool, error) {
-	if g.GiveUp == 0 || q.Sender == "" {
-		return false, nil
+// whatever client, that it is time to give up; of a whole message, any of its
+// recipients. The writes note the first contact of those pairs that are new.
+func (j *judgement) waitedEnough(g *greylist, h *hearing) (bool, []Write, error) {
+	if g.GiveUp == 0 || h.q.Sender == "" {
+		return false, nil, nil
 	}
-	table := rows(g.Ref(), g.Mode) + ".pair"
-	k := key([]plan.Part{{Field: "sender"}, {Field: "recipient"}}, q)
-	pair, ok, err := st.Seen(table, k)
-	if err != nil {
-		return false, err
+	var writes []Write
+	ms := h.now.UnixMilli()
+	for i := range h.recipients() {
+		k := key(pairKey, &h.q, h.recipient(i), "")
+		pair, ok, err := h.st.Seen(g.pairs, k)
+		if err != nil {
+			return false, nil, err
+		}
+		if !ok || ms >= pair.Expires || ms < pair.First {
+			// A retry counts for as long after give_up as one counts after delay.
+			pair = SeenRow{First: ms, Expires: ms + g.GiveUp.Milliseconds() + g.Retry.Milliseconds()}
+			writes = append(writes, PutSeen{g.pairs, k, pair})
+		}
+		if ms-pair.First >= g.GiveUp.Milliseconds() {
+			j.say("", plan.Accept, "the sender has tried to reach this recipient for %s: gives up", ago(ms-pair.First))
+			return true, nil, nil
+		}
 	}
-	ms := now.UnixMilli()
-	if !ok || ms >= pair.Expires || ms < pair.First {
-		// A retry counts for as long after give_up as one counts after delay.
-		pair = SeenRow{First: ms, Expires: ms + g.GiveUp.Milliseconds() + g.Retry.Milliseconds()}
-		j.always = append(j.always, PutSeen{table, k, pair})
-	}
-	if ms-pair.First < g.GiveUp.Milliseconds() {
-		return false, nil
-	}
-	j.say("", plan.Accept, "the sender has tried to reach this recipient for %s: gives up", ago(ms-pair.First))
-	return true, nil
+	return false, writes, nil
 }
 
-func (j *judgement) deferIt(format string, args ...any) {
-	j.verdict, j.by = plan.Defer, j.ref
-	j.say("", plan.Defer, format, args...)
-}
+var pairKey = []plan.Part{{Field: "sender"}, {Field: "recipient"}}
 
 // ago is a length of time in milliseconds, for reading.
 type ago int64

@@ -11,38 +11,39 @@ import (
 )
 
 // judgeLimit compares what was counted, with this event, to the tiers' rates.
-func (e *Engine) judgeLimit(j *judgement, l *plan.Limit, q *wire.Question, now time.Time, st State, live Live) error {
+func (e *Engine) judgeLimit(j *judgement, l *plan.Limit, h *hearing) error {
 	if len(l.Only) > 0 {
-		_, held, err := e.matchAny(l.Only, j.observe, q, now, st)
+		found, _, err := e.matchAny(l.Only, j.observe, h)
 		if err != nil {
 			return err
 		}
-		if held == never {
+		if found == nil {
 			j.waive = e.mismatch(l.Only)
 			j.say("", plan.Accept, "not among those that it is only for")
 			return nil
 		}
 	}
-	weight, always := weigh(l, q)
-	k := key(l.Key, q)
-	counted, err := e.values(j, l, q, now, st, k, weight, always)
+	t := tallying{limit: l, table: rows(l.Ref(), l.Mode)}
+	if pooled(l.Key) || l.Distinct != nil && l.Distinct.Field == "pool" {
+		var unsure bool
+		if t.name, unsure = h.name(); unsure {
+			h.ask(spfFact)
+			j.mustKnow(h)
+			return nil
+		}
+	}
+	t.key = key(l.Key, &h.q, h.q.Recipient, t.name)
+	weight, always := weigh(l, &h.q)
+	counted, writes, err := t.values(h, weight)
 	if err != nil {
 		return err
 	}
-	return e.judgeTiers(j, l, q, now, st, live, counted)
-}
-
-// mismatch is for how long a question that none of the references matched will not
-// be matched by them. Trust may come with the next message.
-func (e *Engine) mismatch(refs []plan.Ref) scope {
-	out := perConnection
-	for _, r := range refs {
-		if r.Trusted != "" {
-			return never
-		}
-		out = min(out, e.lists[r.List].mismatch(r.Field))
+	if always {
+		j.always = append(j.always, writes...)
+	} else {
+		j.accepted = append(j.accepted, writes...)
 	}
-	return out
+	return e.judgeTiers(j, l, h, counted)
 }
 
 // weigh adds up what the question's events count for, and says whether they count
@@ -59,38 +60,38 @@ func weigh(l *plan.Limit, q *wire.Question) (weight int64, always bool) {
 	return weight, always
 }
 
-// values is what is counted in each of the limit's windows, this event included;
-// the writes that will count it are left in j.
-func (e *Engine) values(j *judgement, l *plan.Limit, q *wire.Question, now time.Time, st State, k string, weight int64, always bool) (map[plan.Duration]int64, error) {
-	sum := sums
-	if l.Distinct != nil {
-		sum = members
+// tallying is where and what a limit counts for a question.
+type tallying struct {
+	limit *plan.Limit
+	table string // the name of its rows
+	name  string // of the client, where the limit names it by its pool
+	key   string
+}
+
+// values is what is counted in each of the limit's windows, this event included, and
+// the writes that will count it.
+func (t *tallying) values(h *hearing, weight int64) (map[plan.Duration]int64, []Write, error) {
+	if t.limit.Distinct != nil {
+		return t.members(h)
 	}
-	counted, writes, err := sum(l, q, now, st, k, weight)
-	if always {
-		j.always = append(j.always, writes...)
-	} else {
-		j.accepted = append(j.accepted, writes...)
-	}
-	return counted, err
+	return t.sums(h, weight)
 }
 
 // sums counts events.
-func sums(l *plan.Limit, _ *wire.Question, now time.Time, st State, k string, weight int64) (map[plan.Duration]int64, []Write, error) {
+func (t *tallying) sums(h *hearing, weight int64) (map[plan.Duration]int64, []Write, error) {
 	var writes []Write
 	counted := map[plan.Duration]int64{}
-	table := rows(l.Ref(), l.Mode)
-	for _, w := range l.Windows {
+	for _, w := range t.limit.Windows {
 		length := SlotLength(w.Std())
-		at := slot(now, length)
+		at := slot(h.now, length)
 		// One slot into the future, for gateways whose clocks differ a little.
-		n, err := st.Count(table, k, w.Std(), slot(now.Add(-w.Std()), length), at+1)
+		n, err := h.st.Count(t.table, t.key, w.Std(), slot(h.now.Add(-w.Std()), length), at+1)
 		if err != nil {
 			return nil, nil, err
 		}
 		counted[w] = n + weight
 		writes = append(writes, AddCount{
-			Policy: table, Key: k, Window: w.Std(), Slot: at, N: weight,
+			Policy: t.table, Key: t.key, Window: w.Std(), Slot: at, N: weight,
 			Expires: (at+1)*length.Milliseconds() + w.Milliseconds(),
 		})
 	}
@@ -99,18 +100,19 @@ func sums(l *plan.Limit, _ *wire.Question, now time.Time, st State, k string, we
 
 // members counts distinct values. Beyond twice the highest rate (and a few) no
 // further ones are kept, so that nobody can make the count itself expensive.
-func members(l *plan.Limit, q *wire.Question, now time.Time, st State, k string, _ int64) (map[plan.Duration]int64, []Write, error) {
+func (t *tallying) members(h *hearing) (map[plan.Duration]int64, []Write, error) {
 	var writes []Write
 	counted := map[plan.Duration]int64{}
-	table, member := rows(l.Ref(), l.Mode), part(*l.Distinct, q)
-	longest := l.Windows[len(l.Windows)-1].Std()
-	most := 2*highest(l) + 16
-	for _, w := range l.Windows {
+	windows, now := t.limit.Windows, h.now
+	member := part(*t.limit.Distinct, &h.q, h.q.Recipient, t.name)
+	longest := windows[len(windows)-1].Std()
+	most := 2*highest(t.limit) + 16
+	for _, w := range windows {
 		// A member's time is only moved on after a thirty-sixth of the shortest window:
 		// look back that much further, so that nothing is forgotten early.
 		since := now.Add(-w.Std() - w.Std()/Slots).UnixMilli()
 		until := now.Add(SlotLength(w.Std())).UnixMilli()
-		n, at, err := st.Distinct(table, k, member, since, until, most)
+		n, at, err := h.st.Distinct(t.table, t.key, member, since, until, most)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -118,8 +120,8 @@ func members(l *plan.Limit, q *wire.Question, now time.Time, st State, k string,
 			n++
 		}
 		counted[w] = n
-		if writes == nil && n <= most && now.UnixMilli()-at > (l.Windows[0].Std()/Slots).Milliseconds() {
-			writes = append(writes, PutDistinct{table, k, member, now.UnixMilli(), now.Add(longest + longest/Slots).UnixMilli()})
+		if writes == nil && n <= most && now.UnixMilli()-at > (windows[0].Std()/Slots).Milliseconds() {
+			writes = append(writes, PutDistinct{t.table, t.key, member, now.UnixMilli(), now.Add(longest + longest/Slots).UnixMilli()})
 		}
 	}
 	return counted, writes, nil
@@ -149,8 +151,8 @@ func slot(t time.Time, length time.Duration) int64 {
 }
 
 // judgeTiers lets every tier act whose rate is exceeded.
-func (e *Engine) judgeTiers(j *judgement, l *plan.Limit, q *wire.Question, now time.Time, st State, live Live, counted map[plan.Duration]int64) error {
-	override, err := e.override(l, q, now, st)
+func (e *Engine) judgeTiers(j *judgement, l *plan.Limit, h *hearing, counted map[plan.Duration]int64) error {
+	override, err := e.override(l, h)
 	if err != nil {
 		return err
 	}
@@ -169,7 +171,7 @@ func (e *Engine) judgeTiers(j *judgement, l *plan.Limit, q *wire.Question, now t
 			continue
 		}
 		acted = true
-		j.act(l, t, value, rate, live)
+		j.act(l, t, value, rate, h.live)
 	}
 	if !acted {
 		j.say("", plan.Accept, "counts %s", tally{l, counted})
@@ -178,10 +180,10 @@ func (e *Engine) judgeTiers(j *judgement, l *plan.Limit, q *wire.Question, now t
 }
 
 // override is the first one that the question matches, nil for none.
-func (e *Engine) override(l *plan.Limit, q *wire.Question, now time.Time, st State) (*plan.Override, error) {
+func (e *Engine) override(l *plan.Limit, h *hearing) (*plan.Override, error) {
 	for i := range l.Overrides {
-		_, held, err := e.matchAny(l.Overrides[i].Only, l.Mode == plan.Observe, q, now, st)
-		if err != nil || held > never {
+		found, _, err := e.matchAny(l.Overrides[i].Only, l.Mode == plan.Observe, h)
+		if err != nil || found != nil {
 			return &l.Overrides[i], err
 		}
 	}

@@ -450,7 +450,15 @@ func TestNewRefuses(t *testing.T) {
 		"until": func(p *plan.Plan) {
 			p.Lists = []plan.List{{Name: "x", Entries: []plan.Entry{{Field: "auth", Pattern: "x", Until: "soon"}}}}
 		},
-		"forwarder": func(p *plan.Plan) { p.Forwarders = []string{"x"} },
+		"forwarder":  func(p *plan.Plan) { p.Forwarders = []string{"x"} },
+		"pool":       func(p *plan.Plan) { p.Greylists[0].Except = []plan.Ref{{Pool: "nobody"}} },
+		"suspicious": func(p *plan.Plan) { p.Greylists[0].Suspicious = []plan.Fact{{Name: "ugly"}} },
+		"spare":      func(p *plan.Plan) { p.Greylists[0].Spare = []plan.Fact{{Name: plan.SPFPass, Arg: "nobody"}} },
+		"urgent":     func(p *plan.Plan) { p.Greylists[0].Urgent = []plan.Ref{{List: "nobody"}} },
+		"not learned": func(p *plan.Plan) {
+			p.Lists = []plan.List{{Name: "x"}}
+			p.Stages[3].After[0].Policies = []string{"list.x"}
+		},
 		"override rate": func(p *plan.Plan) {
 			p.Limits[0].Overrides = []plan.Override{{Over: []plan.OverrideTier{{Tier: "t", Over: []plan.Rate{rate("1/2h")}}}}}
 		},

@@ -1,7 +1,9 @@
 package engine_test
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"testing"
@@ -91,13 +93,16 @@ func (m *memory) apply(t *testing.T, now time.Time, writes []engine.Write) {
 	}
 }
 
-// world is an engine with a store, a clock and what is said at run time.
+// world is an engine with a store, a clock, what is said at run time, and what can be
+// found out.
 type world struct {
-	t    *testing.T
-	e    *engine.Engine
-	mem  *memory
-	now  time.Time
-	live engine.Live
+	t     *testing.T
+	e     *engine.Engine
+	mem   *memory
+	now   time.Time
+	live  engine.Live
+	truth func(q wire.Question) engine.Facts // nil: nothing can be found out
+	asked []plan.Fact                        // for the last question
 }
 
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -114,12 +119,56 @@ func newWorld(t *testing.T, p *plan.Plan) *world {
 // ask decides, and keeps what that asks for.
 func (w *world) ask(q wire.Question) engine.Decision {
 	w.t.Helper()
-	d, err := w.e.Decide(q, w.now, w.mem, w.live)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	d := w.decide(q)
 	w.mem.apply(w.t, w.now, d.Writes)
 	return d
+}
+
+// decide finds out what must be known for a decision. Nothing is asked for twice, and
+// the facts are there in two rounds.
+func (w *world) decide(q wire.Question) engine.Decision {
+	w.t.Helper()
+	live := w.live
+	w.asked = nil
+	for range 3 {
+		d, err := w.e.Decide(q, w.now, w.mem, live)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if len(d.Needs) == 0 {
+			return d
+		}
+		for _, f := range d.Needs {
+			if slices.Contains(w.asked, f) {
+				w.t.Fatalf("%v is asked for again: %s", f, reasons(d))
+			}
+		}
+		w.asked = append(w.asked, d.Needs...)
+		live.Facts = w.find(q, live.Facts, d.Needs)
+	}
+	w.t.Fatalf("it wants to know more and more: %v", w.asked)
+	return engine.Decision{}
+}
+
+// find is what was known, and the truth about what must be known.
+func (w *world) find(q wire.Question, have *engine.Facts, needs []plan.Fact) *engine.Facts {
+	var truth engine.Facts
+	if w.truth != nil {
+		truth = w.truth(q)
+	}
+	out := engine.Facts{Found: map[plan.Fact]engine.Finding{}}
+	if have != nil {
+		out.SPF, out.SPFDomain, out.SPFOpen = have.SPF, have.SPFDomain, have.SPFOpen
+		maps.Copy(out.Found, have.Found)
+	}
+	for _, f := range needs {
+		if f.Name == plan.SPF {
+			out.SPF, out.SPFDomain, out.SPFOpen = cmp.Or(truth.SPF, "temperror"), truth.SPFDomain, truth.SPFOpen
+			continue
+		}
+		out.Found[f] = max(truth.Found[f], engine.Unclear)
+	}
+	return &out
 }
 
 // want asks, and compares the verdict and who gave it.
@@ -205,7 +254,7 @@ func only(t plan.Tier) []plan.Tier { return []plan.Tier{t} }
 var stageOf = map[string][2]string{
 	plan.Connection: {plan.Connect, plan.Before}, plan.HeloEvent: {plan.Helo, plan.Before},
 	plan.UnknownRecipient: {plan.Rcpt, plan.Before}, plan.Recipient: {plan.Rcpt, plan.After},
-	plan.NullSender: {plan.Predata, plan.After}, plan.Message: {plan.Data, plan.After},
+	plan.NullSender: {plan.Predata, plan.After}, plan.Message: {plan.Data, plan.After}, plan.WholeMessage: {plan.Data, plan.After},
 }
 
 // makePlan puts policies into a plan, with the windows and stages that go with them.
@@ -216,7 +265,11 @@ func makePlan(policies ...any) *plan.Plan {
 		switch v := policy.(type) {
 		case plan.Grey:
 			p.Greylists = append(p.Greylists, v)
-			for _, event := range []string{plan.Recipient, plan.NullSender} {
+			events := []string{plan.Recipient, plan.NullSender}
+			if len(v.Urgent) > 0 {
+				events = []string{plan.WholeMessage}
+			}
+			for _, event := range events {
 				concerned[[2]string{v.Traffic, event}] = append(concerned[[2]string{v.Traffic, event}], v.Ref())
 			}
 		case plan.Limit:
@@ -241,6 +294,14 @@ func makePlan(policies ...any) *plan.Plan {
 			}
 		case plan.List:
 			p.Lists = append(p.Lists, v)
+			for _, l := range v.Learn {
+				at := [2]string{l.Traffic, plan.Message}
+				if !slices.Contains(concerned[at], v.Ref()) {
+					concerned[at] = append(concerned[at], v.Ref())
+				}
+			}
+		case plan.Pool:
+			p.Pools = append(p.Pools, v)
 		default:
 			panic(fmt.Sprintf("no policy of type %T", v))
 		}
@@ -284,6 +345,7 @@ func from(ip string) func(*wire.Question) {
 	return func(q *wire.Question) { q.Client = netip.MustParseAddr(ip) }
 }
 
+func helo(s string) func(*wire.Question)   { return func(q *wire.Question) { q.Helo = s } }
 func sender(s string) func(*wire.Question) { return func(q *wire.Question) { q.Sender = s } }
 func to(s string) func(*wire.Question)     { return func(q *wire.Question) { q.Recipient = s } }
 func auth(s string) func(*wire.Question)   { return func(q *wire.Question) { q.Auth = s } }

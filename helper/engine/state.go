@@ -8,14 +8,18 @@ import (
 // SeenRow is the record of a key that was seen for the first time at First. All
 // times are Unix milliseconds; zero means never.
 //
-// A greylist policy keeps one for every key (Policy is its Ref), and one for every
-// client that it may come to trust (Policy is its Ref and ".trusted").
+// A greylist policy keeps one for every key (Policy is its Ref), one for every client
+// that it may come to trust (Policy is its Ref and ".trusted"), and one for every pair
+// of sender and recipient that it made wait (Ref and ".pair"), of which only First
+// matters. A list that learns keeps one for every address, and "@domain", that it
+// learned (Policy is its Ref, Counted the last time).
 type SeenRow struct {
-	First   int64 // first contact
-	Passed  int64 // when it passed for the first time
-	Passes  int64 // how often a pass was counted (of a client that may be trusted)
-	Counted int64 // when the last of them was counted
-	Expires int64 // from then on the row is as good as gone
+	First   int64  // first contact
+	Passed  int64  // when it passed for the first time
+	Passes  int64  // how often a pass was counted (of a client that may be trusted)
+	Counted int64  // when the last of them was counted
+	Expires int64  // from then on the row is as good as gone
+	Why     string // of a first contact: what was suspicious about it, "first_contact" where everybody is greylisted; "" for rows of other kinds
 }
 
 // Allowance is a list entry made at run time with `exipold allow`: what matches
@@ -47,6 +51,7 @@ type Runtime struct {
 	Off        []Switch
 
 	sets []*set // of the allowances; see Prepare
+	hits []Hit  // likewise
 }
 
 // State is what the store knows, as one decision sees it: a snapshot that does not

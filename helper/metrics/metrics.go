@@ -18,6 +18,7 @@ type Metrics struct {
 	latency  *prometheus.HistogramVec
 	failures *prometheus.CounterVec
 	unknown  prometheus.Counter
+	found    *prometheus.CounterVec
 }
 
 // Gauges are read when Prometheus asks.
@@ -28,6 +29,8 @@ type Gauges struct {
 	Sleepers    func() map[string]int     // by tier
 	Rows        func() map[string]float64 // by table; counted at most once a minute
 	Plan        func() string             // id of the newest
+	Lookups     func() map[string]float64 // of DNS, since the newest plan's servers are asked: answered, remembered, failed
+	Pools       func() map[string]float64 // networks, by pool
 }
 
 // New makes the metrics and registers them.
@@ -48,7 +51,10 @@ func New(g Gauges) *Metrics {
 			Name: "exipold_unknown_plan_total", Help: "Questions by a plan that this helper does not hold.",
 		}),
 	}
-	m.registry.MustRegister(m.answers, m.latency, m.failures, m.unknown,
+	m.found = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "exipold_facts_total", Help: "What was found out about clients and senders, by fact and finding (yes, no, unclear, or what SPF says).",
+	}, []string{"fact", "finding"})
+	m.registry.MustRegister(m.answers, m.latency, m.failures, m.unknown, m.found,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	gauge := func(name, help string, f func() float64) {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f))
@@ -60,17 +66,19 @@ func New(g Gauges) *Metrics {
 	counter("exipold_connections_total", "Connections accepted.", g.Accepted)
 	counter("exipold_connections_cut_total", "Connections closed for being slow, or to make room for others.", g.Cut)
 	m.registry.MustRegister(
-		&table{prometheus.NewDesc("exipold_sleepers", "Delays that run on this gateway, by tier.", []string{"tier"}, nil), func() map[string]float64 {
+		newTable("exipold_sleepers", "Delays that run on this gateway, by tier.", "tier", func() map[string]float64 {
 			out := map[string]float64{}
 			for tier, n := range g.Sleepers() {
 				out[tier] = float64(n)
 			}
 			return out
-		}},
-		&table{prometheus.NewDesc("exipold_store_rows", "Rows in the store, by table.", []string{"table"}, nil), g.Rows},
-		&table{prometheus.NewDesc("exipold_plan_info", "The newest plan.", []string{"plan"}, nil), func() map[string]float64 {
+		}),
+		newTable("exipold_store_rows", "Rows in the store, by table.", "table", g.Rows),
+		newTable("exipold_plan_info", "The newest plan.", "plan", func() map[string]float64 {
 			return map[string]float64{g.Plan(): 1}
-		}},
+		}),
+		newTable("exipold_dns_lookups", "Lookups since the newest plan's DNS servers are asked: asked of a server, remembered, or failed.", "result", g.Lookups),
+		newTable("exipold_pool_networks", "Networks of each pool.", "pool", g.Pools),
 	)
 	return m
 }
@@ -79,6 +87,10 @@ func New(g Gauges) *Metrics {
 type table struct {
 	desc *prometheus.Desc
 	read func() map[string]float64
+}
+
+func newTable(name, help, label string, read func() map[string]float64) *table {
+	return &table{prometheus.NewDesc(name, help, []string{label}, nil), read}
 }
 
 func (t *table) Describe(ch chan<- *prometheus.Desc) { ch <- t.desc }
@@ -114,6 +126,9 @@ func (m *Metrics) Failed(why string) { m.failures.WithLabelValues(why).Inc() }
 
 // UnknownPlan counts a question by a plan that is not held.
 func (m *Metrics) UnknownPlan() { m.unknown.Inc() }
+
+// Found counts what was found out.
+func (m *Metrics) Found(fact, finding string) { m.found.WithLabelValues(fact, finding).Inc() }
 
 // Handler serves the metrics at /metrics.
 func (m *Metrics) Handler() http.Handler {

@@ -17,11 +17,14 @@ func TestScrape(t *testing.T) {
 		Sleepers:    func() map[string]int { return map[string]int{"limit.tarpit/slow": 2} },
 		Rows:        func() map[string]float64 { return map[string]float64{"seen": 11} },
 		Plan:        func() string { return "00ff" },
+		Lookups:     func() map[string]float64 { return map[string]float64{"failed": 5} },
+		Pools:       func() map[string]float64 { return map[string]float64{"google": 12} },
 	})
 	m.Answered("rcpt", "after", "defer", time.Millisecond)
 	m.Answered("\xff\n", "neither", "accept", time.Hour)
 	m.Failed("writing")
 	m.UnknownPlan()
+	m.Found("spf", "temperror")
 	get := func(method, path string) (int, string) {
 		w := httptest.NewRecorder()
 		m.Handler().ServeHTTP(w, httptest.NewRequest(method, path, nil))
@@ -40,6 +43,9 @@ func TestScrape(t *testing.T) {
 		`exipold_sleepers{tier="limit.tarpit/slow"} 2`,
 		`exipold_store_rows{table="seen"} 11`,
 		`exipold_plan_info{plan="00ff"} 1`,
+		`exipold_facts_total{fact="spf",finding="temperror"} 1`,
+		`exipold_dns_lookups{result="failed"} 5`,
+		`exipold_pool_networks{pool="google"} 12`,
 	} {
 		if code != http.StatusOK || !strings.Contains(got, want+"\n") {
 			t.Errorf("%d, and no %s in\n%s", code, want, got)

@@ -3,7 +3,11 @@
 // subpackages; what exipold needs of each while it decides is engine.Store.
 package store
 
-import "errors"
+import (
+	"errors"
+
+	"exipol/helper/engine"
+)
 
 // Errors of a store, for errors.Is. Each is wrapped with the store's name and the
 // database's own words.
@@ -65,4 +69,32 @@ type TopKey struct {
 	Span  int64  `json:"span,omitempty"`   // the counter's window in seconds
 	N     int64  `json:"n"`                // events, distinct members or passes
 	LetIn bool   `json:"let_in,omitempty"` // a greylisted key that was retried in time
+}
+
+// WhyCount counts a greylist's first contacts by what was suspicious about them.
+type WhyCount struct {
+	Why      string `json:"why"`      // as in engine.SeenRow: "no_reverse_dns,spf_fail", "first_contact"
+	Contacts int64  `json:"contacts"` // those that were new, or too long ago to be a retry
+	LetIn    int64  `json:"let_in"`   // of them, those that came back in time
+}
+
+// Contact is one of a greylist's first contacts. Times are Unix milliseconds.
+type Contact struct {
+	Key    string
+	Why    string
+	First  int64
+	Passed int64 // 0: it has not come back, or too early
+}
+
+// SeenKey is a row of the table seen with its key.
+type SeenKey struct {
+	Key string
+	Row engine.SeenRow
+}
+
+// Learned is how much a list has learned.
+type Learned struct {
+	Addresses int64 `json:"addresses"`
+	Domains   int64 `json:"domains"`
+	Newest    int64 `json:"-"` // when one was noted last, Unix milliseconds; 0 for none
 }

@@ -274,8 +274,8 @@ func (b *Bed) options(settings []setting) string {
 			continue
 		}
 		text := o.name + " = " + o.value + "\n"
-		if o.name == "hosts_proxy" { // not in every Exim
-			text = ".ifdef _OPT_MAIN_HOSTS_PROXY\n" + text + ".endif\n"
+		if o.name == "hosts_proxy" || o.name == aclOption("dkim") { // not in every Exim
+			text = ".ifdef _OPT_MAIN_" + strings.ToUpper(o.name) + "\n" + text + ".endif\n"
 		}
 		s.WriteString(text)
 	}

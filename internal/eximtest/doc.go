@@ -41,7 +41,10 @@
 // 127.0.0.0/8 and ::1 exist only in sessions over standard input.
 //
 // No configuration asks the DNS for anything: host_lookup is emptied, all domains
-// are routed by routers of the bed that come first.
+// are routed by routers of the bed that come first. A test that wants names looked up, or
+// the keys of signatures, runs [Alone], with a name server of its own at [NameServer], and
+// sets host_lookup and host_lookup_order itself; clients on the net are then dialled from
+// 127.0.0.0/8, for the name of a proxied one is looked up in any case.
 //
 // # What was found (Exim 4.96, Debian 12)
 //

@@ -14,7 +14,7 @@ const smallRcpt = `  accept hosts = +relay_from_hosts
 
 // stages in the order of a session, by the end of their acl_smtp_ option. not_smtp has
 // an option of another form.
-var stages = []string{"connect", "helo", "auth", "mail", "rcpt", "predata", "data", "quit", "notquit", "not_smtp"}
+var stages = []string{"connect", "helo", "auth", "mail", "rcpt", "predata", "dkim", "data", "quit", "notquit", "not_smtp"}
 
 func aclOption(stage string) string {
 	if stage == "not_smtp" {

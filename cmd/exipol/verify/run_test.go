@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"exipol/generator/plan"
+	"exipol/internal/dnstest"
+	"exipol/internal/eximtest"
 )
 
 // handmade is a plan with a policy at every half of every stage.
@@ -63,16 +65,23 @@ func handmade(t *testing.T, layout, traffic string) *plan.Plan {
 	}
 	watch, watchGrey := l, g
 	watch.Name, watch.Mode, watchGrey.Name, watchGrey.Mode = "watch", plan.Observe, "watch", plan.Observe
+	whole := g
+	whole.Name, whole.Urgent = "whole", []plan.Ref{{List: "friends"}}
+	watchGrey.Suspicious = []plan.Fact{{Name: plan.NoReverseDNS}}
 	exim, eximWatch := l, l
 	exim.Name, exim.Engine, exim.Except = "exim", plan.EngineExim, []plan.Ref{{List: "friends"}}
 	eximWatch.Name, eximWatch.Engine, eximWatch.Mode = "exim_watch", plan.EngineExim, plan.Observe
 	p.Lists = []plan.List{{Name: "friends", Entries: []plan.Entry{{Field: "client", Pattern: "198.51.100.0/24"}}}}
 	p.Limits = []plan.Limit{early, exim, eximWatch, l, watch}
-	p.Greylists = []plan.Grey{g, watchGrey}
+	p.Greylists = []plan.Grey{g, watchGrey, whole}
 	for _, s := range []struct{ stage, before, after string }{
 		{plan.Connect, plan.Connection, ""}, {plan.Helo, plan.HeloEvent, ""},
-		{plan.Rcpt, plan.UnknownRecipient, plan.Recipient}, {plan.Predata, "", plan.NullSender}, {plan.Data, "", plan.Message},
+		{plan.Rcpt, plan.UnknownRecipient, plan.Recipient}, {plan.Predata, "", plan.NullSender}, {plan.Dkim, "", ""}, {plan.Data, "", plan.Message},
 	} {
+		if s.stage == plan.Dkim {
+			p.Stages = append(p.Stages, plan.Stage{Name: plan.Dkim})
+			continue
+		}
 		if s.after == "" && (traffic == plan.Submission || traffic == plan.Local) {
 			continue // nobody is authenticated yet; nobody connects
 		}
@@ -90,7 +99,8 @@ func handmade(t *testing.T, layout, traffic string) *plan.Plan {
 				return []plan.Ask{null}
 			case event == plan.Message:
 				ask.Exim = []string{exim.Ref(), eximWatch.Ref()}
-				return []plan.Ask{ask, null}
+				ask.Policies = append(ask.Policies, "list.friends")
+				return []plan.Ask{ask, null, {Traffic: traffic, Event: plan.WholeMessage, Policies: []string{whole.Ref()}}}
 			case event == plan.Recipient:
 				ask.Exim = []string{exim.Ref(), eximWatch.Ref()}
 				ask.Policies = append(null.Policies, ask.Policies...)
@@ -220,5 +230,46 @@ func TestRun(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestRunSignature: what is done about signatures is run, and no key looked up for it.
+func TestRunSignature(t *testing.T) {
+	if !eximtest.Alone(t) {
+		return
+	}
+	dns, err := dnstest.New(eximtest.NameServer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dns.Close()
+	p := handmade(t, "custom", plan.Inbound)
+	keepData := func(p *plan.Plan) {
+		p.Limits = nil
+		for i := range p.Stages {
+			p.Stages[i].Before, p.Stages[i].After = nil, nil
+			if p.Stages[i].Name == plan.Data {
+				p.Stages[i].After = []plan.Ask{{Traffic: plan.Inbound, Event: plan.WholeMessage, Policies: []string{"greylist.whole"}}}
+			}
+		}
+	}
+	for _, without := range []bool{false, true} {
+		keepData(p)
+		if without {
+			p.Stages = slices.DeleteFunc(p.Stages, func(s plan.Stage) bool { return s.Name == plan.Dkim })
+		}
+		if err := p.Seal(); err != nil {
+			t.Fatal(err)
+		}
+		faults, err := Run(context.Background(), "exim4", p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if unseen := slices.ContainsFunc(faults, func(f Fault) bool { return strings.Contains(f.Text, "nothing in the session matches") }); unseen != without {
+			t.Errorf("without the ACL for signatures: %v, faults: %v", without, faults)
+		}
+	}
+	if n := dns.Count("check._domainkey.client.example"); n != 0 {
+		t.Errorf("the key was looked up %d times", n)
 	}
 }

@@ -18,6 +18,7 @@ type session struct {
 	null    bool // null sender
 	chunks  bool // BDAT instead of DATA
 	away    bool // no helper at all
+	signed  bool // the helper's stand-in wants to hear of a signature
 	at      string
 	answer  string
 	expect  []string // regular expressions: each matches a line of the session or the log
@@ -65,10 +66,10 @@ func halfSessions(p *plan.Plan, traffic, stage, half string, asks []plan.Ask) []
 			continue
 		}
 		add := func(name, answer string, expect ...string) {
-			null := ask.Event == plan.NullSender
+			null, whole := ask.Event == plan.NullSender, ask.Event == plan.WholeMessage
 			out = append(out, session{
 				name: stage + "." + half + " answered " + name, at: stage + "." + half, answer: answer, expect: expect,
-				null: null, chunks: null && stage == plan.Data,
+				null: null, chunks: null && stage == plan.Data, signed: whole,
 			})
 		}
 		for _, r := range replies(p, traffic, ask.Policies) {
@@ -97,7 +98,7 @@ func replies(p *plan.Plan, traffic string, refs []string) (out []reply) {
 		if !slices.Contains(refs, g.Ref()) {
 			continue
 		}
-		out = append(out, said(g.Mode, g.Ref(), wire.Answer{Verdict: plan.Defer, By: g.Ref()}))
+		out = append(out, said(g.Mode, g.Ref(), wire.Answer{Verdict: plan.Defer, By: g.Ref(), Why: []string{"first_contact"}}))
 	}
 	for _, l := range p.Limits {
 		if !slices.Contains(refs, l.Ref()) {
@@ -130,10 +131,13 @@ func said(mode, ref string, a wire.Answer) reply {
 		if would == plan.Accept && a.Delay > 0 {
 			would = "delay"
 		}
-		return reply{"would " + would + " by " + ref, wire.Answer{Verdict: plan.Accept, Would: would, WouldBy: ref},
-			[]string{logged("observe " + ref + ": would " + would + " ")}}
+		return reply{"would " + would + " by " + ref, wire.Answer{Verdict: plan.Accept, Would: would, WouldBy: ref, Why: a.Why},
+			[]string{logged("observe " + ref + ": would " + would + because(a) + " ")}}
 	}
 	r := reply{name: a.Verdict + " by " + ref, answer: a, expect: shown(a.Verdict, ref)}
+	if a.Why != nil {
+		r.expect = append(r.expect, logged(ref+because(a)))
+	}
 	if a.Delay > 0 {
 		r.expect = append(r.expect, logged(ref+" delays "))
 	}
@@ -141,6 +145,14 @@ func said(mode, ref string, a wire.Answer) reply {
 		r.expect = append(r.expect, logged(ref+" freezes "))
 	}
 	return r
+}
+
+// because is an answer's reasons in a log line.
+func because(a wire.Answer) string {
+	if a.Why == nil {
+		return ""
+	}
+	return " (" + strings.Join(a.Why, ",") + ")"
 }
 
 // shown is what a verdict shows in a session, nil for one that lets the mail pass.

@@ -50,7 +50,35 @@ func AskSite(ctx context.Context, exim, config string) (Site, error) {
 	if err != nil {
 		return Site{}, fmt.Errorf("%s -bP: %w%s", exim, err, detail(stderr.Bytes()))
 	}
-	return parseSite(string(out)), nil
+	site := parseSite(string(out))
+	if _, shown := site.ACL[plan.Dkim]; !shown {
+		site.ACL[plan.Dkim] = askConfig(ctx, exim, config, "acl_smtp_"+plan.Dkim)
+	}
+	return site, nil
+}
+
+// askConfig finds an option in the configuration as Exim has read it. From 4.99 on
+// that is the only way to see those of DKIM's: -bP says nothing of them, and does not
+// fail. "" where it is not set, or where not everybody may read the configuration.
+func askConfig(ctx context.Context, exim, config, option string) string {
+	args := []string{"-bP", "config"}
+	if config != "" {
+		args = append([]string{"-C", config}, args...)
+	}
+	out, err := exec.CommandContext(ctx, exim, args...).Output()
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(out)) {
+		name, value, _ := strings.Cut(line, "=")
+		switch strings.TrimSpace(name) {
+		case option:
+			return strings.TrimSpace(value)
+		case "begin acl": // what follows may look like an option
+			return ""
+		}
+	}
+	return ""
 }
 
 // noProgram says of a program that cannot be started which one it is and who named

@@ -10,8 +10,8 @@ import (
 
 func TestAskSite(t *testing.T) {
 	config := filepath.Join(t.TempDir(), "exim.conf")
-	text := "log_file_path = /var/log/exim/%slog\nstrict_acl_vars = true\nacl_smtp_connect = my_connect\nacl_smtp_rcpt = acl_check_rcpt\nacl_smtp_helo = exipol_helo\nacl_smtp_mail = /etc/mail.acl\n" +
-		"begin acl\nmy_connect:\n  accept\nacl_check_rcpt:\n  accept\n"
+	text := "keep_environment =\nlog_file_path = /var/log/exim/%slog\nstrict_acl_vars = true\nacl_smtp_connect = my_connect\nacl_smtp_rcpt = acl_check_rcpt\nacl_smtp_helo = exipol_helo\nacl_smtp_mail = /etc/mail.acl\n" +
+		"acl_smtp_dkim = my_dkim\nbegin acl\nmy_dkim:\n  accept\nmy_connect:\n  accept\nacl_check_rcpt:\n  accept\n"
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -22,12 +22,12 @@ func TestAskSite(t *testing.T) {
 	if site.Layout != "upstream" || !site.StrictACLVars || site.Mainlog != "/var/log/exim/mainlog" {
 		t.Errorf("site: %+v", site)
 	}
-	want := []StageACL{{"connect", "my_connect"}, {"mail", "/etc/mail.acl"}, {"data", ""}}
+	want := []StageACL{{"connect", "my_connect"}, {"mail", "/etc/mail.acl"}, {"dkim", "my_dkim"}, {"data", ""}}
 	got := site.Unknown()
 	if !reflect.DeepEqual(got, want) {
 		t.Fatalf("unknown: %v, want %v", got, want)
 	}
-	if !got[0].Named() || got[1].Named() || !got[2].Named() {
+	if !got[0].Named() || got[1].Named() || !got[2].Named() || !got[3].Named() {
 		t.Errorf("named: %v", got)
 	}
 	// Exim logs such a fault, and must not do it in the machine's own log.

@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS seen (
   passes     INTEGER NOT NULL,
   counted_at INTEGER NOT NULL,
   expires_at INTEGER NOT NULL,
+  why        TEXT NOT NULL,
   PRIMARY KEY (policy, key_)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS seen_expires ON seen (expires_at);

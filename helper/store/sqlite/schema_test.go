@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -73,6 +74,56 @@ func TestMigrate(t *testing.T) {
 	if _, err := s.Migrate(ctx, wider); !errors.Is(err, store.ErrNewer) {
 		t.Errorf("a newer schema: %v", err)
 	}
+}
+
+// A store from before rows had a reason: what only looks works on it, what decides
+// says what to run, and after that all is there, and nothing lost.
+func TestMigrateWithoutReasons(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "exipol.db")
+	s, err := Open(t.Context(), path, Options{Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ctx := t.Context()
+	old := plan.Tables(true, true, true)
+	for i, table := range old {
+		if table.Name == plan.TableSeen {
+			old[i].Columns = slices.DeleteFunc(slices.Clone(table.Columns), func(c plan.Column) bool { return c.Name == "why" })
+		}
+	}
+	if _, err := s.Migrate(ctx, old); err != nil {
+		t.Fatal(err)
+	}
+	script(t, s, "INSERT INTO seen (policy, key_, first_at, passed_at, passes, counted_at, expires_at) VALUES ('"+policy+"', CAST('k' AS BLOB), 1, 2, 3, 4, 1000)")
+	if whys, err := s.Whys(ctx, policy, 0, 1); len(whys) != 0 || err != nil {
+		t.Errorf("reasons before the migration: %v, %v", whys, err)
+	}
+	if recent, err := s.Recent(ctx, policy, 5, 1); len(recent) != 0 || err != nil {
+		t.Errorf("contacts before the migration: %v, %v", recent, err)
+	}
+	read := func() (row engine.SeenRow, ok bool, err error) {
+		err = s.View(ctx, func(st engine.State) (err error) {
+			row, ok, err = st.Seen(policy, "k")
+			return err
+		})
+		return row, ok, err
+	}
+	if _, _, err := read(); !errors.Is(err, store.ErrMissing) {
+		t.Errorf("a decision before the migration: %v", err)
+	}
+	if ran, err := s.Migrate(ctx, allTables); err != nil || len(ran) != 1 || !strings.Contains(ran[0], "ADD COLUMN why") {
+		t.Errorf("ran %q, %v", ran, err)
+	}
+	if row, ok, err := read(); !ok || err != nil || row != (engine.SeenRow{First: 1, Passed: 2, Passes: 3, Counted: 4, Expires: 1000}) {
+		t.Errorf("after the migration: %+v, %v, %v", row, ok, err)
+	}
+	storetest.Do(t, s, put("k", engine.SeenRow{First: 5, Expires: 1000, Why: "spf_fail"}))
+	if whys, err := s.Whys(ctx, policy, 0, 1); len(whys) != 1 || err != nil {
+		t.Errorf("reasons after the migration: %v, %v", whys, err)
+	}
+	// Where an earlier program goes on with this file, its rows have no reason.
+	script(t, s, "INSERT INTO seen (policy, key_, first_at, passed_at, passes, counted_at, expires_at) VALUES ('p', x'00', 1, 2, 3, 4, 1000)")
 }
 
 // The schema file that exipol build writes makes the store that Migrate makes.

@@ -27,6 +27,10 @@ type Store interface {
 	Cleanup(ctx context.Context, now int64, batch int) (removed int, more bool, err error)
 	Stats(ctx context.Context, now int64) (store.Stats, error)
 	Top(ctx context.Context, policy string, n int, now int64) ([]store.TopKey, error)
+	Whys(ctx context.Context, policy string, since, now int64) ([]store.WhyCount, error)
+	Recent(ctx context.Context, policy string, most int, now int64) ([]store.Contact, error)
+	SeenKeys(ctx context.Context, policy string, most int, now int64) ([]store.SeenKey, error)
+	Learned(ctx context.Context, policy string, now int64) (store.Learned, error)
 	Close() error
 }
 
@@ -59,6 +63,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"Cleanup", testCleanup},
 		{"CleanupBesideLoad", testCleanupBesideLoad},
 		{"Stats", testStats},
+		{"Contacts", testContacts},
+		{"Learned", testLearned},
 		{"Closed", testClosed},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
@@ -96,7 +102,7 @@ var keys = []string{"", "a", "A", "a ", "ä", "\x00", "a\x00b", "\xff\xfe", "'; 
 func testSeen(t *testing.T, s Store) {
 	for i, key := range keys {
 		n := int64(i + 1)
-		row := engine.SeenRow{First: n, Passed: 2 * n, Passes: 3 * n, Counted: 4 * n, Expires: 1 << 50}
+		row := engine.SeenRow{First: n, Passed: 2 * n, Passes: 3 * n, Counted: 4 * n, Expires: 1 << 50, Why: key + "x"}
 		seen := func() (got engine.SeenRow, ok bool) {
 			if err := s.View(t.Context(), func(st engine.State) (err error) {
 				got, ok, err = st.Seen("greylist.x", key)
@@ -114,7 +120,7 @@ func testSeen(t *testing.T, s Store) {
 			t.Errorf("key %q: %+v, %v, want %+v", key, got, ok, row)
 		}
 		row.Passes++
-		row.Counted = 0
+		row.Counted, row.Why = 0, ""
 		Do(t, s, engine.PutSeen{Policy: "greylist.x", Key: key, Row: row})
 		if got, ok := seen(); !ok || got != row {
 			t.Errorf("key %q replaced: %+v, %v, want %+v", key, got, ok, row)
@@ -232,6 +238,9 @@ func testFailureKeepsNothing(t *testing.T, s Store) {
 		},
 		"negative": func(engine.State) ([]engine.Write, error) {
 			return []engine.Write{Add("k", 1, 1), Add("k", 1, -1)}, nil
+		},
+		"long reason": func(engine.State) ([]engine.Write, error) {
+			return []engine.Write{Add("k", 1, 1), engine.PutSeen{Policy: "greylist.x", Key: "k", Row: engine.SeenRow{Why: string(make([]byte, 1<<16))}}}, nil
 		},
 		"nil": func(engine.State) ([]engine.Write, error) { return []engine.Write{Add("k", 1, 1), nil}, nil },
 	} {
