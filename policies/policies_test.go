@@ -3,7 +3,6 @@ package policies_test
 import (
 	"bytes"
 	"io/fs"
-	"path"
 	"slices"
 	"testing"
 
@@ -31,7 +30,20 @@ func read(t *testing.T, name string) []byte {
 	return text
 }
 
-// sets lists every single file with the site it belongs beside, and starter.
+// needs are the files that a single one refers to.
+var needs = map[string][]string{
+	"greylist-selective.hcl": {"provider-pools.hcl", "known-correspondents.hcl", "code-senders.hcl"},
+}
+
+// parts are files that hold no policy, only what policies refer to: each with a
+// policy that does.
+var parts = map[string]string{
+	"provider-pools.hcl":       `greylist "x" { spare = [pool] }`,
+	"known-correspondents.hcl": `greylist "x" { except = [list.correspondents.sender] }`,
+	"code-senders.hcl":         `greylist "x" { urgent = [list.code_senders] }`,
+}
+
+// sets lists every single file with what belongs beside it, and starter.
 func sets(t *testing.T) map[string]map[string][]byte {
 	t.Helper()
 	out := map[string]map[string][]byte{}
@@ -46,19 +58,25 @@ func sets(t *testing.T) map[string]map[string][]byte {
 			beside = bytes.Replace(beside, []byte(`max_delay = "25s"`), []byte(`max_delay = "120s"`), 1)
 		}
 		out[name] = map[string][]byte{name: read(t, name), "exipol.hcl": beside}
+		for _, other := range needs[name] {
+			out[name][other] = read(t, other)
+		}
+		if policy := parts[name]; policy != "" {
+			out[name]["policy.hcl"] = []byte(policy)
+		}
 		all[name] = read(t, name)
 	}
 	all["exipol.hcl"] = bytes.Replace(read(t, site), []byte(`max_delay = "25s"`), []byte(`max_delay = "120s"`), 1)
 	out["all of them"] = all
-	starter := map[string][]byte{}
-	entries, err := fs.ReadDir(policies.Files, policies.Starter)
+	set, err := policies.Starter()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, e := range entries {
-		starter[e.Name()] = read(t, path.Join(policies.Starter, e.Name()))
+	starter := map[string][]byte{}
+	for _, file := range set {
+		starter[file.Name] = file.Text
 	}
-	out[policies.Starter] = starter
+	out["starter"] = starter
 	return out
 }
 

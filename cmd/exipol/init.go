@@ -29,9 +29,10 @@ func initCommand() *cobra.Command {
 		Use:   "init [DIR]",
 		Short: "write a small working set of policies",
 		Long: `init writes a small set of policies into DIR (this directory where none is
-given): greylisting, and a tarpit for those who guess recipients. Where there is
-an Exim, it is asked which configuration and which ACLs it has. No file that is
-there already is overwritten.`,
+given): greylisting of what looks bad, with the pools and lists that keep it from
+delaying honest mail, and a tarpit for those who guess recipients. Where there is an
+Exim, it is asked which configuration and which ACLs it has. No file that is there
+already is overwritten.`,
 		Example: "  exipol init /etc/exipol/policies\n  exipol check /etc/exipol/policies",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: cli.Action(func(cmd *cobra.Command, args []string) error {
@@ -83,7 +84,7 @@ func askSite(ctx context.Context, exim string) (*verify.Site, error) {
 // writeStarter writes the starter set, all of it or, where a file is there already,
 // nothing.
 func writeStarter(cmd *cobra.Command, dir string, site *verify.Site) error {
-	entries, err := fs.ReadDir(policies.Files, policies.Starter)
+	set, err := policies.Starter()
 	if err != nil {
 		return err
 	}
@@ -97,15 +98,12 @@ func writeStarter(cmd *cobra.Command, dir string, site *verify.Site) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	for _, e := range entries {
-		text, err := fs.ReadFile(policies.Files, policies.Starter+"/"+e.Name())
-		if err != nil {
-			return err
+	for _, file := range set {
+		text := file.Text
+		if file.Name == "exipol.hcl" && site != nil {
+			text, _ = load.Format(fitSite(text, *site), file.Name)
 		}
-		if e.Name() == "exipol.hcl" && site != nil {
-			text, _ = load.Format(fitSite(text, *site), e.Name())
-		}
-		path := filepath.Join(dir, e.Name())
+		path := filepath.Join(dir, file.Name)
 		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 		if err != nil {
 			return err

@@ -85,13 +85,13 @@ func (b *bench) exim() {
 
 // startSite is an Exim with the starter policies, and the exipold that it asks.
 func (b *bench) startSite(configure func(*eximtest.Bed)) *endtoend.Site {
+	files, err := policies.Starter()
+	if err != nil {
+		b.Fatalf("%v", err)
+	}
 	var set []byte
-	for _, name := range []string{"greylist.hcl", "tarpit.hcl"} {
-		text, err := policies.Files.ReadFile(policies.Starter + "/" + name)
-		if err != nil {
-			b.Fatalf("the starter policies: %v", err)
-		}
-		set = append(append(set, text...), '\n')
+	for _, file := range files[1:] { // the site is made here
+		set = append(append(set, file.Text...), '\n')
 	}
 	set = append(set, "list \"friends\" {\n  clients = []\n  senders = []\n}\n"...)
 	s := endtoend.New(b, string(set), endtoend.Options{Layout: eximtest.Small, Configure: configure})

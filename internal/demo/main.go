@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"exipol/internal/dnstest"
 	"exipol/internal/endtoend"
 	"exipol/internal/eximtest"
 	"exipol/policies"
@@ -67,18 +68,28 @@ func (d *demo) Fatalf(format string, args ...any) {
 func say(format string, args ...any) { fmt.Printf("\n== "+format+"\n", args...) }
 
 func (d *demo) run() {
+	files, err := policies.Starter()
+	if err != nil {
+		d.Fatalf("%v", err)
+	}
 	var set strings.Builder
-	for _, name := range []string{"greylist.hcl", "tarpit.hcl"} {
-		b, err := policies.Files.ReadFile("starter/" + name)
-		if err != nil {
-			d.Fatalf("the starter policies: %v", err)
-		}
-		fmt.Fprintf(&set, "%s\n", b)
+	for _, file := range files[1:] { // the site is made here
+		fmt.Fprintf(&set, "%s\n", file.Text)
 	}
 	set.WriteString("list \"friends\" {\n  clients = [\"198.51.100.0/24\"]\n}\n")
+	dns, err := dnstest.New("127.0.0.1:0")
+	if err != nil {
+		d.Fatalf("%v", err)
+	}
+	defer dns.Close()
+	if err := dns.Add(internet); err != nil {
+		d.Fatalf("%v", err)
+	}
 
 	say("the starter policies, compiled and installed into Debian's configuration")
-	s := endtoend.Start(d, set.String(), endtoend.Options{Layout: eximtest.DebianUnsplit})
+	s := endtoend.Start(d, set.String(), endtoend.Options{
+		Layout: eximtest.DebianUnsplit, Helper: fmt.Sprintf("dns = [%q]", dns.Address()),
+	})
 	fmt.Printf("plan %s\nexim4.conf.localmacros includes exipol.main:\n", s.Plan.ID)
 	for line := range strings.Lines(s.Files["exipol.main"]) {
 		if !strings.HasPrefix(line, "#") && strings.TrimSpace(line) != "" {
@@ -87,17 +98,21 @@ func (d *demo) run() {
 	}
 	s.Start()
 
-	say("a stranger's first mail: deferred")
-	d.mail(s, "192.0.2.1", "alice@local.test", 451)
+	say("a well-run host's first mail: let in at once")
+	d.mail(s, "192.0.2.10", "mail.honest.example", "bob@honest.example", 250)
+	say("a stranger without a name, who says a HELO that is none: deferred")
+	d.mail(s, "203.0.113.1", "stranger", "x@bot.example", 451)
 	say("again, four minutes later: still too early")
 	s.Clock.Advance(4 * time.Minute)
-	d.mail(s, "192.0.2.1", "alice@local.test", 451)
+	d.mail(s, "203.0.113.1", "stranger", "x@bot.example", 451)
 	say("its retry after five minutes, from another host of the same network: let in")
 	s.Clock.Advance(time.Minute)
-	d.mail(s, "192.0.2.2", "alice@local.test", 250)
-	s.WaitMail(1)
+	d.mail(s, "203.0.113.2", "stranger", "x@bot.example", 250)
+	say("a login code from a host as bad, but its sender's SPF passes (list.code_senders): let in at once")
+	d.mail(s, "203.0.113.77", "code", "no-reply@github.com", 250)
+	s.WaitMail(3)
 	say("a friend (list.friends): never asked to wait")
-	d.mail(s, "198.51.100.1", "alice@local.test", 250)
+	d.mail(s, "198.51.100.1", "stranger", "bob@partner.example", 250)
 
 	say("a client that guesses recipients: the site's own refusals, and from the sixth on a tarpit")
 	d.guess(s)
@@ -111,21 +126,27 @@ func (d *demo) run() {
 	}
 }
 
-// mail sends one message and shows the dialogue from MAIL on.
-func (d *demo) mail(s *endtoend.Site, client, to string, want int) {
+// internet is what the demonstration's own name server knows.
+const internet = `
+mail.honest.example A 192.0.2.10
+192.0.2.10 PTR mail.honest.example
+honest.example TXT "v=spf1 a:mail.honest.example -all"
+github.com TXT "v=spf1 ip4:203.0.113.77 -all"
+`
+
+// mail sends one message and shows the dialogue from EHLO on.
+func (d *demo) mail(s *endtoend.Site, client, helo, from string, want int) {
 	session := s.Dial(client)
 	defer session.Close()
-	session.Ehlo("mail.sender.example")
-	session.Expect(250, "MAIL FROM:<bob@sender.example>")
-	r := session.Cmd("RCPT TO:<" + to + ">")
-	if r.Code != want {
-		d.Errorf("RCPT TO:<%s> from %s: %s, want %d", to, client, r, want)
-	}
-	if r.Code == 250 {
-		session.Data("Subject: hello\n\nHello.\n")
+	session.Ehlo(helo)
+	session.Expect(250, "MAIL FROM:<"+from+">")
+	session.Expect(250, "RCPT TO:<alice@local.test>")
+	if r := session.Data("From: " + from + "\nSubject: hello\n\nHello.\n"); r.Code != want {
+		d.Errorf("the message of %s from %s: %s, want %d", from, client, r, want)
 	}
 	session.Quit()
 	_, dialogue, _ := strings.Cut(session.Transcript(), "C: MAIL")
+	fmt.Printf("    (from %s, HELO %s)\n", client, helo)
 	for line := range strings.Lines("C: MAIL" + dialogue) {
 		fmt.Print("    " + line)
 	}

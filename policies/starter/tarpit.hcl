@@ -5,7 +5,7 @@ limit "tarpit" {
   traffic = "inbound"
   event   = unknown_recipient
   key     = [client.ip]
-  except  = [list.friends, greylist.classic.trusted]
+  except  = [list.friends, greylist.selective.trusted]
 
   tier "slow" {
     over = "5/4h"
