@@ -170,7 +170,7 @@ func TestGreylistObserve(t *testing.T) {
 	if got, want := dialogue(observing), dialogue(without); got != want {
 		t.Errorf("observing changes the dialogue:\n%s\nwithout policies:\n%s", got, want)
 	}
-	observing.WaitLog("exipol: observe greylist.inbound: would defer [192.0.2.1]")
+	observing.WaitLog("exipol: observe greylist.inbound: would defer (first_contact) [192.0.2.1]")
 	observing.WaitLog("exipol: observe limit.tarpit/slow: would delay [192.0.2.1]")
 	observing.CheckLogs()
 }

@@ -119,7 +119,7 @@ func (s *Site) Compile(policies string, o Options) {
 	case eximtest.Upstream:
 		layout, acls = "upstream", ""
 	default:
-		for _, stage := range []string{"connect", "helo", "mail", "rcpt", "predata", "data"} {
+		for _, stage := range []string{"connect", "helo", "mail", "rcpt", "predata", "dkim", "data"} {
 			acl := "" // the bed has none
 			if _, set := s.Bed.Site[stage]; set || stage == "rcpt" {
 				acl = "acl_check_" + stage
@@ -222,6 +222,7 @@ func (s *Site) StartHelper() {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	h, err := helper.New(ctx, s.Plan, helper.Options{
 		Store: store, Clock: s.Clock.Now, Log: log, Plans: s.Path("state/plans"), RuntimeEvery: 50 * time.Millisecond,
+		Outside: func(servers []string) helper.Outside { return helper.NewOutside(servers, log, s.Clock.Now) },
 	})
 	if err != nil {
 		s.t.Fatalf("helper: %v", err)
