@@ -252,8 +252,10 @@ func (s *subject) find(ctx context.Context, need plan.Fact) engine.Finding {
 // shared is the address space between providers and their customers (RFC 6598).
 var shared = netip.MustParsePrefix("100.64.0.0/10")
 
-// isLocal says whether nobody outside can know anything about a client.
+// isLocal says whether nobody outside can know anything about a client. The host itself
+// is judged like any other: who comes from there as a stranger wants to see what
+// strangers get.
 func isLocal(client netip.Addr) bool {
-	return !client.IsValid() || client.IsLoopback() || client.IsPrivate() || client.IsUnspecified() ||
+	return !client.IsValid() || client.IsPrivate() || client.IsUnspecified() ||
 		client.IsLinkLocalUnicast() || shared.Contains(client)
 }
