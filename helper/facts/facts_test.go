@@ -119,13 +119,19 @@ func TestNoReverseDNS(t *testing.T) {
 	}
 	// What Exim knows already is not asked again.
 	s.ResetCounts()
-	for host, want := range map[string]string{wire.HostNone: "yes", wire.HostUnclear: "unclear", "mail.example.com": "no"} {
+	for host, want := range map[string]string{wire.HostUnclear: "unclear", "mail.example.com": "no"} {
 		q := question("192.0.2.77", "", "")
 		q.Host = host
 		expect(t, f, q, "no_reverse_dns", want)
 	}
 	if n := s.Total(); n != 0 {
 		t.Errorf("%d queries for what Exim knew", n)
+	}
+	// That it found no name is not believed.
+	for client, want := range map[string]string{"192.0.2.1": "no", "192.0.2.3": "yes", "192.0.2.10": "unclear"} {
+		q := question(client, "", "")
+		q.Host = wire.HostNone
+		expect(t, f, q, "no_reverse_dns", want)
 	}
 }
 

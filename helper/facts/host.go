@@ -44,9 +44,9 @@ func (s *subject) honest(ctx context.Context) bool {
 // for sure; Unclear: nobody knows.
 func (s *subject) names(ctx context.Context) ([]string, engine.Finding) {
 	switch s.Host {
-	case "":
-	case wire.HostNone:
-		return nil, engine.No
+	case "", wire.HostNone:
+		// That Exim found none is not enough to hold against the client: it takes an answer
+		// that was cut off, and a loop of aliases, for none.
 	case wire.HostUnclear:
 		return nil, engine.Unclear
 	default:

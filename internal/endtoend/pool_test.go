@@ -27,6 +27,7 @@ func provider() (records string, clients []string) {
 // on its second try: by the SPF record of its customer, or as a named pool. The same
 // from strangers' addresses does not.
 func TestProvider(t *testing.T) {
+	t.Parallel()
 	if !eximtest.Alone(t) {
 		return
 	}
@@ -65,6 +66,7 @@ func TestProvider(t *testing.T) {
 
 // TestOpenRecord: who lets everybody pass is nobody's pool.
 func TestOpenRecord(t *testing.T) {
+	t.Parallel()
 	if !eximtest.Alone(t) {
 		return
 	}

@@ -28,6 +28,7 @@ func starter(t *testing.T, delay string) string {
 // nothing; exipold status says whom it would have deferred, and why; then it is enforced,
 // and exactly those are deferred, until they come back.
 func TestRollOut(t *testing.T) {
+	t.Parallel()
 	if !eximtest.Alone(t) {
 		return
 	}

@@ -13,6 +13,7 @@ import (
 // TestSuspicion: each way of looking bad defers on its own, and says so in the log; a
 // well-run host is let in at once; the retry of who was deferred passes.
 func TestSuspicion(t *testing.T) {
+	t.Parallel()
 	if !eximtest.Alone(t) {
 		return
 	}
@@ -99,6 +100,7 @@ func wantLogged(t *testing.T, s *Site, text string) {
 
 // TestSuspicionTogether: one of several facts is enough, and the log has all that hold.
 func TestSuspicionTogether(t *testing.T) {
+	t.Parallel()
 	if !eximtest.Alone(t) {
 		return
 	}
@@ -116,6 +118,7 @@ func TestSuspicionTogether(t *testing.T) {
 // TestSpare: each way of being spared lets a client in that would be deferred, and
 // nobody else.
 func TestSpare(t *testing.T) {
+	t.Parallel()
 	if !eximtest.Alone(t) {
 		return
 	}
@@ -166,6 +169,7 @@ pool "named" {
 
 // TestSpareWins: to be spared outweighs every suspicion.
 func TestSpareWins(t *testing.T) {
+	t.Parallel()
 	if !eximtest.Alone(t) {
 		return
 	}
@@ -185,6 +189,7 @@ func impatient(b *eximtest.Bed) { b.Main += "dns_retrans = 1s\ndns_retry = 1\n" 
 // TestBadDNS: whatever the DNS does, an answer comes in time, nobody is refused, and
 // on_failure says what becomes of who cannot be judged. Mail that is known asks nothing.
 func TestBadDNS(t *testing.T) {
+	t.Parallel()
 	if !eximtest.Alone(t) {
 		return
 	}
@@ -200,6 +205,11 @@ func TestBadDNS(t *testing.T) {
 		"servfail": {dnstest.ServFail},
 		"refused":  {dnstest.Refused},
 		"lame":     {dnstest.Lame},
+		"garbage":  {dnstest.Garbage},
+		"loop":     {dnstest.CNAMELoop},
+		"cut off":  {dnstest.TruncatedAlways},
+		"lying":    {dnstest.Lying("203.0.113.66")},
+		"listing":  {dnstest.Lying("127.0.0.2")}, // as if everybody were on every list
 	}
 	for name, behaviours := range bad {
 		for _, onFailure := range []string{"pass", "defer"} {
@@ -229,4 +239,26 @@ func TestBadDNS(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestHugeRecords: 60 kB of text, and it over TCP, are no reason to defer anybody, nor to
+// let anybody in.
+func TestHugeRecords(t *testing.T) {
+	t.Parallel()
+	if !eximtest.Alone(t) {
+		return
+	}
+	dns := online(t)
+	dns.Behave("*", dnstest.HugeTXT(60000))
+	s := startOnline(t, `greylist "inbound" {
+  key        = [client.pool, sender, recipient]
+  suspicious = [no_reverse_dns, helo_mismatch, spf_fail]
+  on_failure = "defer"
+}`, Options{})
+	want(t, "a well-run host", try(s, wellRun), 250)
+	want(t, "who looks bad", try(s, contact{"203.0.113.5", "friend", "a@new.test", nil}), 451)
+	if dns.CountType("honest.test", "TXT") == 0 {
+		t.Error("nobody asked for the text")
+	}
+	s.CheckLogs()
 }

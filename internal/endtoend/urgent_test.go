@@ -14,6 +14,7 @@ func letter(from string) string { return "From: " + from + "\nSubject: your code
 // TestUrgent: a sender of login codes is never deferred, if SPF or a signature proves
 // that it is; who only says so waits like any stranger, and is let in on the retry.
 func TestUrgent(t *testing.T) {
+	t.Parallel()
 	if !eximtest.Alone(t) {
 		return
 	}
