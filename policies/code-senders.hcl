@@ -1,17 +1,18 @@
 # Senders of login codes and password links, which expire in minutes. A greylist with
 # urgent = [list.code_senders] never defers them, where SPF passes for the envelope
-# sender, or a DKIM signature that verifies is aligned with the From header. So a
-# domain that does not belong here does little harm: nobody else can use it.
+# sender, or a DKIM signature that verifies is aligned with the From header. So nobody
+# else can use a domain that stands here. A domain of mailboxes that anybody can have
+# does not belong here.
 #
 # Put your own beside it, in a list of your own: urgent = [list.code_senders, list.ours].
 
 locals {
   code_domains = [
     # accounts
-    "google.com", "apple.com", "microsoft.com", "microsoftonline.com", "yahoo.com",
+    "google.com", "apple.com", "microsoft.com", "microsoftonline.com",
     "facebookmail.com", "instagram.com", "whatsapp.com", "linkedin.com", "x.com",
     "tiktok.com", "pinterest.com", "reddit.com", "redditmail.com", "discord.com",
-    "slack.com", "zoom.us", "openai.com", "anthropic.com", "proton.me", "wikimedia.org",
+    "slack.com", "zoom.us", "openai.com", "anthropic.com", "wikimedia.org",
 
     # work
     "github.com", "gitlab.com", "atlassian.com", "adobe.com", "dropbox.com",
@@ -20,7 +21,7 @@ locals {
     "docker.com", "letsencrypt.org",
 
     # hosting and domains
-    "amazonaws.com", "cloudflare.com", "digitalocean.com", "hetzner.com", "ovh.com",
+    "signin.aws", "cloudflare.com", "digitalocean.com", "hetzner.com", "ovh.com",
     "ovhcloud.com", "godaddy.com", "namecheap.com", "gandi.net", "ionos.com",
 
     # money
