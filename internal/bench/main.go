@@ -7,6 +7,7 @@
 //
 //	go run ./internal/bench              about three minutes
 //	go run ./internal/bench -rounds 15   longer, and steadier
+//	go run ./internal/bench -only lists  what lists and pools cost that are long
 //	go run ./internal/bench -only day    what greylisting keeps out, and who waits for it
 //
 // Nothing is measured that is not checked: each answer must be the right one. The
@@ -64,7 +65,7 @@ func main() {
 	flag.IntVar(&b.o.keys, "keys", 1000000, "new keys to fill exipold with, for its memory")
 	flag.DurationVar(&b.o.fill, "fill", 30*time.Second, "how long to fill a server over its socket; exipold gets the rest from another process")
 	flag.IntVar(&b.o.peerKeys, "greylistd-keys", 250000, "the most to fill greylistd with; its memory is extrapolated to -keys")
-	flag.StringVar(&b.o.only, "only", "socket,memory,exim", "the parts to run; there is also day, a day of mail replayed to greylisters")
+	flag.StringVar(&b.o.only, "only", "socket,memory,exim", "the parts to run; there are also lists, long ones, and day, a day of mail replayed to greylisters")
 	flag.Uint64Var(&b.o.seed, "seed", 1, "which day of mail")
 	flag.Float64Var(&b.o.daySize, "day-size", 1, "how much mail it has")
 	flag.StringVar(&b.o.exipold, "exipold", "", "an exipold to measure, in place of one built from this tree")
@@ -112,7 +113,7 @@ func (b *bench) run() {
 	for _, part := range []struct {
 		name string
 		run  func()
-	}{{"socket", b.socket}, {"memory", b.memory}, {"exim", b.exim}, {"day", b.day}} {
+	}{{"socket", b.socket}, {"memory", b.memory}, {"exim", b.exim}, {"lists", b.lists}, {"day", b.day}} {
 		if slices.Contains(strings.Split(b.o.only, ","), part.name) {
 			b.logf("part %s", part.name)
 			part.run()

@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"runtime"
@@ -11,6 +14,8 @@ import (
 	"syscall"
 	"time"
 	"unsafe"
+
+	"exipol/helper"
 )
 
 // process is a server that was started here and is ended by its process id.
@@ -63,6 +68,20 @@ func (p *process) stop() {
 		_ = p.cmd.Process.Kill()
 		<-p.done
 	}
+}
+
+// status is what an exipold says of itself, once it answers.
+func (p *process) status() (helper.Status, error) {
+	var s helper.Status
+	conn, err := net.Dial("unix", p.socket)
+	if err != nil {
+		return s, err
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, helper.StatusQuestion); err != nil {
+		return s, err
+	}
+	return s, json.NewDecoder(conn).Decode(&s)
 }
 
 // cpu is the processor time that a server has used so far, by the kernel's clock of

@@ -28,6 +28,7 @@ func newTriplet(n int64, kind string) triplet {
 
 var (
 	saysAccept = []byte("v=1 verdict=accept waive=no end=1")
+	saysListed = []byte("v=1 verdict=accept waive=message end=1") // for the sender's sake
 	saysDefer  = []byte("v=1 verdict=defer by=greylist.classic ")
 	saysGrey   = []byte("true")
 	saysWhite  = []byte("false")
@@ -42,17 +43,33 @@ type dialect struct {
 
 // exipoldDialect asks as the text that `exipol build` generates does, by this plan.
 func exipoldDialect(plan string) dialect {
-	enc := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 	return dialect{
 		head: func(triplet) []byte {
 			return []byte("v=1 plan=" + plan + " at=rcpt.after traffic=inbound events=recipient nonce=")
 		},
 		tail: func(t triplet) []byte {
-			return fmt.Appendf(nil, " ip=%s helo=%s sender=%s rcpt=%s auth=\n", t.client, enc("mail."+t.sender), enc(t.sender), enc(t.recipient))
+			return fmt.Appendf(nil, " ip=%s helo=%s sender=%s rcpt=%s auth=\n", t.client, inBase64("mail."+t.sender), inBase64(t.sender), inBase64(t.recipient))
 		},
 		known: saysAccept, fresh: saysDefer,
 	}
 }
+
+// starterDialect asks as the text of the starter set does: about the whole message, at
+// data. The first who pass are let in without a waiver.
+func starterDialect(plan string) dialect {
+	return dialect{
+		head: func(triplet) []byte {
+			return []byte("v=1 plan=" + plan + " at=data.after traffic=inbound events=whole_message nonce=")
+		},
+		tail: func(t triplet) []byte {
+			return fmt.Appendf(nil, " ip=%s helo=%s sender=%s rcpt=%s auth= host= from=%s dkim=\n",
+				t.client, inBase64("mail."+t.sender), inBase64(t.sender), inBase64(t.recipient), inBase64(t.sender))
+		},
+		known: saysAccept,
+	}
+}
+
+func inBase64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 
 // greylistdDialect asks as greylistd's own example for an ACL does, with the network
 // as exipold has it.

@@ -15,9 +15,9 @@ import (
 const smtpClients = 8
 
 // sessions holds SMTP sessions with Exim for d, from so many clients at a time, and
-// says how many a second there were. Each has one message to so many recipients, all
-// of which must be accepted.
-func sessions(port int, from string, recipients int, d time.Duration) (float64, error) {
+// says how many a second there were, and how many in all. Each has one message to so
+// many recipients, all of which must be accepted.
+func sessions(port int, from string, recipients int, d time.Duration) (rate float64, held int64, err error) {
 	var count atomic.Int64
 	errs := make([]error, smtpClients)
 	start := time.Now()
@@ -35,10 +35,11 @@ func sessions(port int, from string, recipients int, d time.Duration) (float64, 
 	elapsed := time.Since(start)
 	for _, err := range errs {
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 	}
-	return float64(count.Load()) / elapsed.Seconds(), nil
+	held = count.Load()
+	return float64(held) / elapsed.Seconds(), held, nil
 }
 
 // smtpSenders is how many senders take turns.

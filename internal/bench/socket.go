@@ -24,6 +24,12 @@ func (c cells) add(at cell, s sample) {
 	c.cpu[at] = append(c.cpu[at], s.cpu)
 }
 
+// row is a cell for reading.
+func (c cells) row(at cell) []string {
+	return []string{at.server, at.load, fmt.Sprint(at.clients), c.rate[at].show(0), number(c.p50[at].median(), 3),
+		number(c.p99[at].median(), 3), number(c.p999[at].median(), 3), c.cpu[at].show(1)}
+}
+
 func newCells() cells {
 	return cells{map[cell]series{}, map[cell]series{}, map[cell]series{}, map[cell]series{}, map[cell]series{}}
 }
@@ -95,24 +101,29 @@ func (b *bench) socket() {
 	got := newCells()
 	for round := range b.o.rounds {
 		b.logf("socket, round %d of %d", round+1, b.o.rounds)
-		for _, clients := range clientCounts {
-			for i := range all {
-				// Everybody follows everybody else in some round.
-				s := all[(i+round)%len(all)]
-				for _, l := range s.loads {
-					sample, err := ask(s.process, l.from, clients, b.o.slice, 0)
-					if err != nil {
-						b.Fatalf("%s, %s keys, %d clients: %v", s.name, l.name, clients, err)
-					}
-					got.add(cell{s.name, l.name, clients}, sample)
-				}
-			}
-		}
+		b.round(all, got, round)
 		b.halfLoad(all, got, round)
 	}
 	b.tellSocket(all, got)
 	for _, s := range all {
 		s.stop()
+	}
+}
+
+// round puts everybody under each load once.
+func (b *bench) round(all []contender, got cells, round int) {
+	for _, clients := range clientCounts {
+		for i := range all {
+			// Everybody follows everybody else in some round.
+			s := all[(i+round)%len(all)]
+			for _, l := range s.loads {
+				sample, err := ask(s.process, l.from, clients, b.o.slice, 0)
+				if err != nil {
+					b.Fatalf("%s, %s, %d clients: %v", s.name, l.name, clients, err)
+				}
+				got.add(cell{s.name, l.name, clients}, sample)
+			}
+		}
 	}
 }
 
@@ -135,20 +146,15 @@ func (b *bench) halfLoad(all []contender, got cells, round int) {
 
 func (b *bench) tellSocket(all []contender, got cells) {
 	var rows [][]string
-	row := func(server, load string, clients int) {
-		at := cell{server, load, clients}
-		rows = append(rows, []string{server, load, fmt.Sprint(clients), got.rate[at].show(0), number(got.p50[at].median(), 3),
-			number(got.p99[at].median(), 3), number(got.p999[at].median(), 3), got.cpu[at].show(1)})
-	}
 	for _, clients := range clientCounts {
 		for _, s := range all {
 			for _, l := range s.loads {
-				row(s.name, l.name, clients)
+				rows = append(rows, got.row(cell{s.name, l.name, clients}))
 			}
 		}
 	}
 	for _, load := range []string{"known", "new", "mixed 90/10"} {
-		row("exipold", load+", half load", halfClients)
+		rows = append(rows, got.row(cell{"exipold", load + ", half load", halfClients}))
 	}
 	table("A new connection for each question", []string{"server", "keys", "clients", "answers/s", "p50 ms", "p99 ms", "p99.9 ms", "server CPU us/answer"}, rows)
 	b.tellGoals(got)

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"hash/maphash"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,7 +18,8 @@ var ErrUnseen = errors.New("not known without a look into the store")
 
 const (
 	shards = 16
-	// generation is the most rows of half a shard: 32,768 rows in all, some 10 MB.
+	// generation is the most rows of half a shard: 32,768 rows in all, some 10 MB, and as
+	// many keys without a row.
 	generation = 1024
 	// watchEvery is how often the writer looks whether another process wrote, and so
 	// about how long a cached row can be older than the file.
@@ -26,11 +28,14 @@ const (
 
 // cache remembers rows of the table seen that are asked for again and again. It never
 // knows more than the file: a row comes in when it was read, or after the commit that
-// wrote it, and before that is answered. That there is no row is not remembered.
+// wrote it, and before that is answered. That there is no row is remembered of what lists
+// have learned, which is asked for with each mail, also with that of known senders; that
+// there is none of a greylist is a first contact, and seldom asked for again.
 type cache struct {
 	seed    maphash.Seed
 	changes atomic.Uint64 // grows with each change; a row that was read before one stays out
 	shards  [shards]shard
+	missing [shards]shard // keys without a row
 }
 
 type cacheKey struct{ policy, key string }
@@ -44,12 +49,19 @@ type shard struct {
 
 func newCache() *cache { return &cache{seed: maphash.MakeSeed()} }
 
-func (c *cache) shard(k cacheKey) *shard {
-	return &c.shards[maphash.String(c.seed, k.key)%shards]
+func (c *cache) place(k cacheKey) uint64 { return maphash.String(c.seed, k.key) % shards }
+
+// get gives a row; known says whether it is known that there is one, or none.
+func (c *cache) get(k cacheKey) (row engine.SeenRow, ok, known bool) {
+	at := c.place(k)
+	if row, ok = c.shards[at].get(k); ok {
+		return row, true, true
+	}
+	_, known = c.missing[at].get(k)
+	return row, false, known
 }
 
-func (c *cache) get(k cacheKey) (engine.SeenRow, bool) {
-	s := c.shard(k)
+func (s *shard) get(k cacheKey) (engine.SeenRow, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if row, ok := s.young[k]; ok {
@@ -73,7 +85,17 @@ func (s *shard) put(k cacheKey, row engine.SeenRow) {
 
 // read adds a row that was read from a snapshot taken when changes was that.
 func (c *cache) read(k cacheKey, row engine.SeenRow, changes uint64) {
-	s := c.shard(k)
+	c.add(&c.shards[c.place(k)], k, row, changes)
+}
+
+// readNone notes that such a snapshot had no row.
+func (c *cache) readNone(k cacheKey, changes uint64) {
+	if strings.HasPrefix(k.policy, "list.") {
+		c.add(&c.missing[c.place(k)], k, engine.SeenRow{}, changes)
+	}
+}
+
+func (c *cache) add(s *shard, k cacheKey, row engine.SeenRow, changes uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c.changes.Load() == changes {
@@ -86,7 +108,9 @@ func (c *cache) read(k cacheKey, row engine.SeenRow, changes uint64) {
 func (c *cache) wrote(w engine.PutSeen) {
 	k := cacheKey{w.Policy, w.Key}
 	c.changes.Add(1)
-	s := c.shard(k)
+	at := c.place(k)
+	c.missing[at].drop(k)
+	s := &c.shards[at]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.old, k)
@@ -96,14 +120,22 @@ func (c *cache) wrote(w engine.PutSeen) {
 	}
 }
 
+func (s *shard) drop(k cacheKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.old, k)
+	delete(s.young, k)
+}
+
 // forget empties the cache: something else has changed the table, or may have.
 func (c *cache) forget() {
 	c.changes.Add(1)
 	for i := range c.shards {
-		s := &c.shards[i]
-		s.mu.Lock()
-		s.young, s.old = nil, nil
-		s.mu.Unlock()
+		for _, s := range []*shard{&c.shards[i], &c.missing[i]} {
+			s.mu.Lock()
+			s.young, s.old = nil, nil
+			s.mu.Unlock()
+		}
 	}
 }
 
@@ -116,11 +148,11 @@ func (s *Store) Glance(f func(engine.State) error) error { return f(glance{s.cac
 type glance struct{ c *cache }
 
 func (g glance) Seen(policy, key string) (engine.SeenRow, bool, error) {
-	row, ok := g.c.get(cacheKey{policy, key})
-	if !ok {
+	row, ok, known := g.c.get(cacheKey{policy, key})
+	if !known {
 		return row, false, ErrUnseen
 	}
-	return row, true, nil
+	return row, ok, nil
 }
 
 func (glance) Count(string, string, time.Duration, int64, int64) (int64, error) { return 0, ErrUnseen }

@@ -181,7 +181,7 @@ func TestCacheIsBounded(t *testing.T) {
 	c.wrote(put("hot", engine.SeenRow{Passed: 1}))
 	for i := range 4 * shards * generation {
 		c.read(cacheKey{policy, fmt.Sprint(i)}, engine.SeenRow{}, c.changes.Load())
-		if _, ok := c.get(hot); !ok {
+		if _, ok, _ := c.get(hot); !ok {
 			t.Fatalf("what is asked for all the time was forgotten after %d others", i)
 		}
 	}
@@ -191,5 +191,51 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 	if most := 2 * shards * generation; rows > most || rows < most/4 {
 		t.Errorf("%d rows are remembered, at most %d should be", rows, most)
+	}
+}
+
+// TestGlanceAtLearned: that a list has not learned somebody is remembered, until it has.
+func TestGlanceAtLearned(t *testing.T) {
+	s := create(t, filepath.Join(t.TempDir(), "exipol.db"), Options{})
+	const list, who = "list.correspondents", "a@example.com"
+	seen := func(run func(func(engine.State) error) error) (ok bool, err error) {
+		err = run(func(st engine.State) error {
+			var err error
+			_, ok, err = st.Seen(list, who)
+			return err
+		})
+		return ok, err
+	}
+	view := func(f func(engine.State) error) error { return s.View(t.Context(), f) }
+	if _, err := seen(s.Glance); !errors.Is(err, ErrUnseen) {
+		t.Fatalf("before it was looked for: %v", err)
+	}
+	for n := int64(1); n <= 100; n++ {
+		if ok, err := seen(view); ok || err != nil {
+			t.Fatalf("not learned yet: %v, %v", ok, err)
+		}
+		if ok, err := seen(s.Glance); ok || err != nil {
+			t.Fatalf("that nobody is there is not remembered: %v, %v", ok, err)
+		}
+		storetest.Do(t, s, engine.PutSeen{Policy: list, Key: who, Row: engine.SeenRow{First: n, Expires: n}})
+		if ok, err := seen(s.Glance); err == nil && !ok {
+			t.Fatal("who was learned is remembered as unknown")
+		}
+		if ok, err := seen(view); !ok || err != nil {
+			t.Fatalf("learned: %v, %v", ok, err)
+		}
+		if _, _, err := s.Cleanup(t.Context(), n, 100); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 4 * shards * generation {
+		s.cache.readNone(cacheKey{list, fmt.Sprint(i)}, s.cache.changes.Load())
+	}
+	rows := 0
+	for i := range s.cache.missing {
+		rows += len(s.cache.missing[i].young) + len(s.cache.missing[i].old)
+	}
+	if most := 2 * shards * generation; rows > most || rows < most/4 {
+		t.Errorf("%d keys are remembered as unknown, at most %d should be", rows, most)
 	}
 }

@@ -288,6 +288,9 @@ func (st state) Seen(policy, key string) (engine.SeenRow, bool, error) {
 	}
 	row := engine.SeenRow{First: v[0].(int64), Passed: v[1].(int64), Passes: v[2].(int64), Counted: v[3].(int64), Expires: v[4].(int64), Why: v[5].(string)}
 	if row.Expires < 0 {
+		if st.s.cache != nil {
+			st.s.cache.readNone(cacheKey{policy, key}, st.s.changes)
+		}
 		return engine.SeenRow{}, false, nil
 	}
 	if st.s.cache != nil {
