@@ -23,19 +23,22 @@ type installStage struct {
 
 // installData is what the templates of INSTALL.txt may print.
 type installData struct {
-	Plan, Dir, Group, Exim string
-	StoreDir               string         // directory of the store's file, where the units do not make it
-	SocketDir, StateDir    string         // directories of the socket and of the store's file
-	Overrides              []string       // what the units need to be told, as a section and a setting
-	Names                  []string       // of the stages
-	Stages                 []installStage //
-	Wrapped, Unwrapped     []installStage // with and without an ACL of the site's
-	Macros                 []string       // Debian: definitions in exipol.main
-	Direct                 []installStage // Debian: stages that have no macro
-	Options                []string       // other layouts: the site's lines that exipol.main replaces
-	Restore                []string       // and those to write again afterwards
-	Outputs                []string       // what the directory may hold of exipol's
-	Dkim                   bool           // signatures are judged
+	Plan, Dir, Exim     string
+	Group               string         // Exim's, for a shell
+	KnowsGroup          bool           // it is a name, not a variable that a command sets
+	StoreDir            string         // directory of the store's file, where the units do not make it
+	SocketDir, StateDir string         // directories of the socket and of the store's file
+	Remembered          []string       // commands that delete what exipold knew
+	Overrides           []string       // what the units need to be told, as a section and a setting
+	Names               []string       // of the stages
+	Stages              []installStage //
+	Wrapped, Unwrapped  []installStage // with and without an ACL of the site's
+	Macros              []string       // Debian: definitions in exipol.main
+	Direct              []installStage // Debian: stages that have no macro
+	Options             []string       // other layouts: the site's lines that exipol.main replaces
+	Restore             []string       // and those to write again afterwards
+	Outputs             []string       // what the directory may hold of exipol's
+	Dkim                bool           // signatures are judged
 }
 
 // The paths that exipold's units know.
@@ -47,11 +50,12 @@ const (
 // installText is INSTALL.txt: the steps for this layout, and only for the stages
 // that this plan uses.
 func installText(p *plan.Plan) (string, error) {
-	d := installData{Plan: p.ID, Dir: p.Directory, Group: "exim", Exim: "/usr/sbin/exim"}
+	d := installData{Plan: p.ID, Dir: p.Directory, Group: "$group", Exim: "/usr/sbin/exim"}
 	if p.Layout == "debian" {
-		d.Group, d.Exim = "Debian-exim", "/usr/sbin/exim4"
+		d.Group, d.KnowsGroup, d.Exim = "Debian-exim", true, "/usr/sbin/exim4"
 	}
 	d.SocketDir, d.StateDir = path.Dir(p.Socket), path.Dir(p.Store.Path)
+	d.Remembered = forget(p)
 	if p.Socket != unitSocket {
 		d.Overrides = append(d.Overrides, "[Socket]", "ListenStream=", "ListenStream="+p.Socket)
 	}
@@ -78,6 +82,33 @@ func installText(p *plan.Plan) (string, error) {
 
 // blankLines is what sections that say nothing leave behind.
 var blankLines = regexp.MustCompile(`\n{3,}`)
+
+// own tells whether a directory is exipol's by its name. Any other may hold what is
+// somebody else's (/run, say): it is neither given to exipold nor deleted.
+func own(dir string) bool { return strings.Contains(path.Base(dir), "exipol") }
+
+// Unless is what goes before the command that makes a directory.
+func (installData) Unless(dir string) string {
+	if own(dir) {
+		return ""
+	}
+	return "test -d " + dir + " || "
+}
+
+// forget is the commands that delete what exipold has written.
+func forget(p *plan.Plan) []string {
+	state, socket := path.Dir(p.Store.Path), path.Dir(p.Socket)
+	var commands []string
+	if own(state) {
+		commands = append(commands, "rm -rf "+state)
+	} else {
+		commands = append(commands, "rm -f "+p.Store.Path+"*", "rm -rf "+state+"/plans "+state+"/pools.json")
+	}
+	if own(socket) && socket != state {
+		commands = append(commands, "rm -rf "+socket)
+	}
+	return commands
+}
 
 // add files a stage under everything that the templates say of it.
 func (d *installData) add(s installStage) {

@@ -81,9 +81,15 @@ func TestInstallPaths(t *testing.T) {
 	}
 	p.Socket, p.Store.Path = "/srv/sock", "/srv/db/exipol.db"
 	text := installSteps(t, p)
-	for _, want := range []string{"    ListenStream=\n    ListenStream=/srv/sock\n", "    ReadWritePaths=/srv/db\n", "install -d -o exipold -g exipold -m 0750 /srv/db\n"} {
+	for _, want := range []string{"    ListenStream=\n    ListenStream=/srv/sock\n", "    ReadWritePaths=/srv/db\n", "    test -d /srv/db || install -d -o exipold -g exipold -m 0750 /srv/db\n",
+		"    test -d /srv || install -d", "    rm -f /srv/db/exipol.db*\n    rm -rf /srv/db/plans /srv/db/pools.json\n"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	for _, not := range []string{"rm -rf /srv\n", "rm -rf /srv/db\n"} {
+		if strings.Contains(text, not) {
+			t.Errorf("%q deletes what may be somebody else's", not)
 		}
 	}
 }
@@ -165,12 +171,13 @@ func TestInstallDebian(t *testing.T) {
 			before := d.make()
 			dir := d.dir + "/exipol"
 			p := installPlan(t, "debian", dir)
-			line := ".include " + dir + "/exipol.main"
-			if text := installSteps(t, p); !strings.Contains(text, "echo '"+line+"' \\\n        >> /etc/exim4/") {
-				t.Fatalf("INSTALL.txt does not add %q:\n%s", line, text)
-			}
+			here := strings.NewReplacer("/etc/exim4/", d.dir+"/").Replace
+			add := here(block(t, p, "2. Exim", "file=/etc/exim4/"))
 			writeText(t, p, dir)
-			d.shell("echo '" + line + "' >> " + d.macros())
+			d.shell(add + add) // as one does who is not sure
+			if got, want := read(t, d.macros()), ".include "+dir+"/exipol.main\n"; got != want {
+				t.Fatalf("the steps write %q, want %q", got, want)
+			}
 
 			after := d.make()
 			d.shell("exim4 -C " + after + " -bV")
@@ -190,7 +197,11 @@ func TestInstallDebian(t *testing.T) {
 				t.Errorf("with exipol the session is\n%swithout it\n%s", is, was)
 			}
 
-			d.shell("sed -i '/exipol.main/d' " + d.macros())
+			remove, _, _ := strings.Cut(block(t, p, "Taking it away again", "for file in "), "update-exim4.conf")
+			d.shell(here(remove))
+			if _, err := os.Stat(d.macros()); !os.IsNotExist(err) {
+				t.Errorf("%s is left: %v", d.macros(), err)
+			}
 			if a, b := read(t, before), read(t, d.make()); a != b {
 				t.Error("taken away again, the configuration is not what it was")
 			}
@@ -317,13 +328,11 @@ func TestInstallRemoves(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				_, steps, _ := strings.Cut(installSteps(t, p), "Taking it away again")
-				_, steps, found := strings.Cut(steps, "    cd "+dir)
-				steps, _, _ = strings.Cut(steps, "    systemctl") // what follows is for those who want to forget it all
-				if !found || strings.Contains(steps, "rm -r") {
-					t.Fatalf("no removal of named files in\n%s", installSteps(t, p))
+				steps := block(t, p, "Taking it away again", "cd "+dir)
+				if strings.Contains(steps, "rm -r") {
+					t.Fatalf("no removal of named files in\n%s", steps)
 				}
-				if out, err := exec.Command("/bin/sh", "-ec", "cd "+dir+steps).CombinedOutput(); err != nil {
+				if out, err := exec.Command("/bin/sh", "-ec", steps).CombinedOutput(); err != nil {
 					t.Fatalf("%v\n%s", err, out)
 				}
 				left, err := filepath.Glob(dir + "/*")
