@@ -25,11 +25,12 @@ const (
 	resolveAgain = 5 * time.Minute
 )
 
-// networks is what is known of the pools, whichever plan they are of.
+// networks is what is known of the pools, whichever plan they are of: what their SPF
+// records name. What a plan itself gives is added when it is asked, see PoolNetworks.
 type networks struct {
 	mu    sync.Mutex
 	known map[string]pools.Networks // by name
-	bad   map[string]string         // the last error, while it lasts
+	bad   map[string]failure        // the last error, while it lasts
 	file  string                    // the error of the pinned file, while it lasts
 }
 
@@ -38,14 +39,18 @@ type PoolStatus struct {
 	Name     string    `json:"name"`
 	Networks int       `json:"networks"`
 	Pinned   bool      `json:"pinned"`            // read from the plan's file
-	Resolved time.Time `json:"resolved,omitzero"` // when DNS said so; absent: never, or pinned
+	Given    bool      `json:"given,omitempty"`   // the policies alone give them: there is nothing to resolve
+	Resolved time.Time `json:"resolved,omitzero"` // when DNS said so; absent: never, pinned, or given
 	Notes    []string  `json:"notes,omitempty"`   // what of the SPF records is no network
 	Error    string    `json:"error,omitempty"`   // why it could not be brought up to date
+	Reason   string    `json:"reason,omitempty"`  // of Error, without the name that was asked for
+
+	LastChange *pools.LastChange `json:"last_change,omitempty"` // absent: none yet, or pinned
 }
 
 // recall reads what was known before a restart.
 func (h *Helper) recall() {
-	h.networks.known, h.networks.bad = map[string]pools.Networks{}, map[string]string{}
+	h.networks.known, h.networks.bad = map[string]pools.Networks{}, map[string]failure{}
 	if h.o.Pools == "" {
 		return
 	}
@@ -84,13 +89,14 @@ func (h *Helper) givePools(all []*answerer) {
 // readPinned takes over a plan's file, if it has one, and says what is wrong with it;
 // for who holds mu.
 func (h *Helper) readPinned(p *plan.Plan) string {
-	if p.PoolsFile == "" || len(p.Pools) == 0 {
+	wanted := bySPF(p)
+	if p.PoolsFile == "" || len(wanted) == 0 {
 		return ""
 	}
 	n := &h.networks
 	all, err := pools.Read(p.PoolsFile)
 	var missing []string
-	for _, want := range p.Pools {
+	for _, want := range wanted {
 		i := slices.IndexFunc(all, func(n pools.Networks) bool { return n.Name == want.Name })
 		if i >= 0 {
 			n.known[want.Name] = all[i]
@@ -98,13 +104,16 @@ func (h *Helper) readPinned(p *plan.Plan) string {
 			missing = append(missing, want.Name)
 		}
 	}
+	if more := UnknownPools(p, all); len(more) > 0 {
+		h.o.Log.Warn("the file of pinned pools has pools that no policy names", "file", p.PoolsFile, "pools", strings.Join(more, ", "))
+	}
 	if err == nil && len(missing) > 0 {
 		err = fmt.Errorf("%s says nothing of %s", p.PoolsFile, strings.Join(missing, ", "))
 	}
 	if err == nil {
 		return ""
 	}
-	err = fmt.Errorf("%w: run exipold pools --pin %s", err, p.PoolsFile)
+	err = fmt.Errorf("%w: %s", err, PinMend("exipold pools --pin "+p.PoolsFile, err))
 	if err.Error() != n.file {
 		h.o.Log.Error("the pinned networks of the pools are not all there; what was known of the others stays", "error", err)
 	}
@@ -113,27 +122,7 @@ func (h *Helper) readPinned(p *plan.Plan) string {
 
 // table is a plan's pools, ready to be asked; for who holds mu.
 func (n *networks) table(p *plan.Plan) *pools.Table {
-	return PoolTable(p, slices.Collect(maps.Values(n.known)))
-}
-
-// PoolTable is a plan's pools, ready to be asked, with what is known of them. One that
-// was never resolved has at least the networks that the plan itself gives.
-func PoolTable(p *plan.Plan, known []pools.Networks) *pools.Table {
-	var all []pools.Networks
-	for _, pool := range p.Pools {
-		if i := slices.IndexFunc(known, func(n pools.Networks) bool { return n.Name == pool.Name }); i >= 0 {
-			all = append(all, known[i])
-			continue
-		}
-		given := pools.Networks{Name: pool.Name}
-		for _, c := range pool.Clients {
-			if prefix, err := netip.ParsePrefix(c); err == nil { // the compiler wrote it
-				given.Networks = append(given.Networks, prefix)
-			}
-		}
-		all = append(all, given)
-	}
-	return pools.NewTable(all)
+	return pools.NewTable(PoolNetworks(p, slices.Collect(maps.Values(n.known))))
 }
 
 // keepPools resolves the newest plan's pools, now and then.
@@ -160,20 +149,17 @@ func (h *Helper) keepPools(ctx context.Context) {
 // answered for all of them.
 func (h *Helper) resolvePools(ctx context.Context) bool {
 	a := h.plans.Load().newest()
-	p := a.Plan()
-	if p.PoolsFile != "" || a.outside == nil || len(p.Pools) == 0 {
+	wanted := bySPF(a.Plan())
+	if a.Plan().PoolsFile != "" || a.outside == nil || len(wanted) == 0 {
 		return true
 	}
 	ctx, cancel := context.WithTimeout(ctx, resolveFor)
 	defer cancel()
 	var wg sync.WaitGroup
-	found := make([]pools.Networks, len(p.Pools))
-	errs := make([]error, len(p.Pools))
-	for i, pool := range p.Pools {
-		wg.Go(func() {
-			found[i].Name, found[i].Resolved = pool.Name, h.o.Clock().UTC().Truncate(time.Second)
-			found[i].Networks, found[i].Notes, errs[i] = a.outside.Resolve(ctx, pool)
-		})
+	found := make([]pools.Networks, len(wanted))
+	errs := make([]error, len(wanted))
+	for i, pool := range wanted {
+		wg.Go(func() { found[i], errs[i] = h.resolvePool(ctx, a.outside, pool) })
 	}
 	wg.Wait()
 	if errors.Is(ctx.Err(), context.Canceled) {
@@ -183,49 +169,44 @@ func (h *Helper) resolvePools(ctx context.Context) bool {
 }
 
 // applyPools takes over what was resolved without an error, and says whether that was
-// all.
+// all. Where another plan came meanwhile, its pools are resolved next, and what was found
+// for this one is not for them.
 func (h *Helper) applyPools(a *answerer, found []pools.Networks, errs []error) bool {
 	n := &h.networks
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	all := true
+	if h.plans.Load().newest() != a {
+		return true
+	}
+	all := h.noteFailures(found, errs)
 	for i, now := range found {
-		if err := errs[i]; err != nil {
-			all = false
-			if n.bad[now.Name] == "" {
-				h.o.Log.Warn("a pool cannot be resolved, what was known of it stays", "pool", now.Name, "error", err)
-			}
-			n.bad[now.Name] = err.Error()
+		if errs[i] != nil {
 			continue
 		}
-		if n.bad[now.Name] != "" {
-			h.o.Log.Info("the pool can be resolved again", "pool", now.Name)
-			delete(n.bad, now.Name)
+		old, known := n.known[now.Name]
+		now.Last = old.Last
+		if !known {
+			h.o.Log.Info("pool resolved", "pool", now.Name, "networks", len(now.Networks))
+		} else if c := changeOf(old, now); c != nil {
+			now.Last = c
+			h.logChange(old, now)
 		}
-		h.logChange(n.known[now.Name], now)
 		n.known[now.Name] = now
 	}
-	if h.plans.Load().newest() == a {
-		h.rememberPools(a.Plan())
-	}
+	h.rememberPools(a.Plan())
 	a.table.Store(n.table(a.Plan()))
 	return all
 }
 
-// logChange says what became of a pool. One that lost more than half of its networks is
-// worth a look.
+// logChange says what became of a pool. One that a refresh makes another size is worth a
+// look: what it lets in is no longer what somebody once agreed to. Where the policies
+// name other SPF domains than before, somebody just did.
 func (h *Helper) logChange(old, now pools.Networks) {
-	if old.Resolved.IsZero() && len(old.Networks) == 0 {
-		h.o.Log.Info("pool resolved", "pool", now.Name, "networks", len(now.Networks))
-		return
+	say, text := h.o.Log.Info, "a pool has changed"
+	if sameDomains(old, now) && leaps(old.Networks, now.Networks) {
+		say, text = h.o.Log.Warn, "a pool has changed a lot: see whether its SPF records are in the right hands"
 	}
-	for _, c := range pools.Diff([]pools.Networks{old}, []pools.Networks{now}) {
-		say := h.o.Log.Info
-		if 2*len(now.Networks) < len(old.Networks) {
-			say = h.o.Log.Warn
-		}
-		say("a pool has changed", "pool", c.Name, "networks", len(now.Networks), "added", some(c.Added), "removed", some(c.Removed))
-	}
+	say(text, "pool", now.Name, "networks", len(now.Networks), "before", len(old.Networks), "added", some(now.Last.Added), "removed", some(now.Last.Removed))
 }
 
 // some is the first few of many, for a log line.
@@ -243,7 +224,7 @@ func (h *Helper) rememberPools(p *plan.Plan) {
 		return
 	}
 	var all []pools.Networks
-	for _, pool := range p.Pools {
+	for _, pool := range bySPF(p) {
 		if known, ok := h.networks.known[pool.Name]; ok {
 			all = append(all, known)
 		}
@@ -261,14 +242,16 @@ func (h *Helper) poolStatus() (all []PoolStatus, file string) {
 	n := &h.networks
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, pool := range p.Pools {
-		known, ok := n.known[pool.Name]
-		s := PoolStatus{Name: pool.Name, Networks: len(known.Networks), Resolved: known.Resolved, Notes: known.Notes, Pinned: ok && p.PoolsFile != ""}
-		if !ok {
-			s.Networks = len(pool.Clients)
-		}
-		if p.PoolsFile == "" {
-			s.Error = n.bad[pool.Name]
+	for i, now := range PoolNetworks(p, slices.Collect(maps.Values(n.known))) {
+		s := PoolStatus{Name: now.Name, Networks: len(now.Networks), Resolved: now.Resolved, Notes: now.Notes, LastChange: now.Last}
+		_, known := n.known[now.Name]
+		switch {
+		case len(p.Pools[i].SPF) == 0:
+			s.Given = true
+		case p.PoolsFile == "":
+			s.Error, s.Reason = n.bad[now.Name].text, n.bad[now.Name].reason
+		default:
+			s.Pinned = known
 		}
 		all = append(all, s)
 	}

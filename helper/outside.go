@@ -31,7 +31,7 @@ type Outside interface {
 // NewOutside asks these DNS servers ("address:port"), or those of the machine where
 // there are none. log and clock may be nil: nothing is logged, time.Now.
 func NewOutside(servers []string, log *slog.Logger, clock func() time.Time) Outside {
-	r := dns.New(dns.Options{Servers: servers, Clock: clock})
+	r := dns.New(dns.Options{Servers: servers, Clock: clock, Log: log})
 	return outside{r, facts.New(facts.Options{Resolver: r, Log: log, Clock: clock})}
 }
 
@@ -66,11 +66,19 @@ const (
 )
 
 // storeShare is what is left of an answer's time, at least, for the store to write it
-// down: half, or this, if that is less.
-const storeShare = 700 * time.Millisecond
+// down: half, or this, if that is less. factsMost is the longest that mail waits for DNS,
+// whatever the timeout: what takes longer is unclear, and known at the retry.
+const (
+	storeShare = 700 * time.Millisecond
+	factsMost  = 2 * time.Second
+)
 
-// factsTime is how long after it was asked a question's facts must be there.
-func factsTime(budget time.Duration) time.Duration { return max(budget/2, budget-storeShare) }
+// factsTime is how long after it was asked a question's facts must be there: with the
+// default timeout of 3 s an answer has 1.9 s (see newAnswerer), and its facts 1.2 s of
+// them.
+func factsTime(budget time.Duration) time.Duration {
+	return min(max(budget/2, budget-storeShare), factsMost)
+}
 
 // inform gathers what a question needs.
 func (h *Helper) inform(ctx context.Context, a *asked, needs []plan.Fact) {

@@ -28,6 +28,8 @@ type world struct {
 	pools    map[string][]netip.Prefix
 	err      error // of Resolve
 	resolved int
+	asked    plan.Pool // of Resolve
+	panics   bool      // Resolve does
 }
 
 func (w *world) Gather(ctx context.Context, q wire.Question, needs []plan.Fact, have *engine.Facts) *engine.Facts {
@@ -64,6 +66,10 @@ func (w *world) Resolve(_ context.Context, p plan.Pool) ([]netip.Prefix, []strin
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.resolved++
+	w.asked = p
+	if w.panics {
+		panic("a record that nobody thought of")
+	}
 	return w.pools[p.Name], []string{"exists:x"}, w.err
 }
 
@@ -179,6 +185,45 @@ func TestSilentOutside(t *testing.T) {
 	if b.Status().Failures != 0 {
 		t.Errorf("%d failures\n%s", b.Status().Failures, b.log)
 	}
+}
+
+// Mail waits for DNS for two seconds at most, however long the timeout; and the store
+// has its share of a short one.
+func TestFactsTime(t *testing.T) {
+	for timeout, want := range map[time.Duration]time.Duration{
+		3 * time.Second: 1200 * time.Millisecond, 30 * time.Second: 2 * time.Second, time.Minute: 2 * time.Second, 1500 * time.Millisecond: 200 * time.Millisecond,
+	} {
+		p := *newBench(t).p
+		p.Timeout = plan.Duration(timeout)
+		a, err := newAnswerer(&p)
+		if err != nil || a.facts != want {
+			t.Errorf("timeout %s: facts may take %s of %s, want %s, %v", timeout, a.facts, a.budget, want, err)
+		}
+	}
+}
+
+// A fault of exipold's own, while it finds something out or decides, costs one question
+// its answer and not exipold its life; whoever asks again gets the same.
+func TestPanicBehindAnAnswer(t *testing.T) {
+	b := newBench(t)
+	b.suspicious(broken{&world{}}, nil)
+	q := b.question(plan.Rcpt, plan.After, plan.Recipient)
+	for range 2 {
+		b.want(b.ask(q), wire.Failed)
+	}
+	if n := strings.Count(b.log.String(), "nobody thought of this client"); n != 1 || !strings.Contains(b.log.String(), "outside_test.go") {
+		t.Errorf("logged %d times:\n%s", n, b.log)
+	}
+	if s := b.Status(); s.Failures != 1 || s.Trouble != "" {
+		t.Errorf("%+v", s)
+	}
+}
+
+// broken is an outside that panics.
+type broken struct{ *world }
+
+func (broken) Gather(context.Context, wire.Question, []plan.Fact, *engine.Facts) *engine.Facts {
+	panic("nobody thought of this client")
 }
 
 // Many at once wait for a slow outside together, not one after the other, and a known

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -18,14 +19,28 @@ var errUndecided = fmt.Errorf("%w: it asks for more and more facts", store.ErrDe
 // failed answer: the question is probably asked again, and must not count twice.
 const patience = 10 * time.Second
 
+// errPanic is a fault of exipold's own. What it did before is not known.
+var errPanic = fmt.Errorf("%w: it panicked", store.ErrDecision)
+
+// survive is settle that a panic does not end: it is in a goroutine of its own, where
+// nobody else would stop one from ending exipold, and the other questions with it.
+func (h *Helper) survive(ctx context.Context, a *asked) (d engine.Decision, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v\n%s", errPanic, r, debug.Stack())
+		}
+	}()
+	return h.settle(ctx, a)
+}
+
 // resolve finds the answer, however long it takes.
 func (h *Helper) resolve(a *asked, mine *repeat) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	d, err := h.settle(ctx, a)
+	d, err := h.survive(ctx, a)
 	if err != nil {
 		h.failed(writing, err)
-		if errors.Is(err, store.ErrUnknown) {
+		if errors.Is(err, store.ErrUnknown) || errors.Is(err, errPanic) {
 			// It may have been counted: whoever asks again must not count once more.
 			h.repeats.finish(mine, failedAnswer)
 		} else {

@@ -71,6 +71,8 @@ type DNSStatus struct {
 	Asked  uint64 `json:"asked"`
 	Known  uint64 `json:"known"`  // answered from memory
 	Failed uint64 `json:"failed"` // no answer, or none that says anything
+
+	Refused uint64 `json:"refused"` // not made: too many at once
 }
 
 // Status is how things stand.
@@ -96,7 +98,7 @@ func (h *Helper) Status() Status {
 	s.Pools, s.PoolsFile = h.poolStatus()
 	if out := h.plans.Load().newest().outside; out != nil {
 		n := out.Stats()
-		s.DNS = &DNSStatus{Asked: n.Asked, Known: n.Known, Failed: n.Failed}
+		s.DNS = &DNSStatus{Asked: n.Asked, Known: n.Known, Failed: n.Failed, Refused: n.Refused}
 	}
 	if others, err := os.Getgroups(); err == nil {
 		s.Groups = append(s.Groups, others...)

@@ -3,7 +3,8 @@
 # beside your exipol, site, helper and store blocks.
 #
 # It costs the first mail of every new correspondent some minutes. Run it with
-# mode = "observe" for a week first: the log then says whom it would have delayed.
+# mode = "observe" for a week first: "exipold status" then says whom it would have
+# delayed.
 
 greylist "classic" {
   traffic = "inbound"

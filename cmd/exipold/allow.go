@@ -47,8 +47,9 @@ func allowAddCommand(file *string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add --why TEXT (--client CIDR | --sender PATTERN | --recipient PATTERN | --auth ID)",
 		Short: "add an entry",
-		Long: `Adds an entry and prints its number. Addresses are local@domain, *@domain,
-*@*.domain (its subdomains) or domain; --sender also takes <>, the null sender.`,
+		Long: "Adds an entry, prints its number, and says on standard error what holds now.\n" +
+			"Addresses are `local@domain`, `*@domain`, `*@*.domain` (its subdomains) or `domain`;\n" +
+			"--sender also takes `<>`, the null sender.",
 		Example: `  exipold allow add --client 192.0.2.0/24 --for 2d --why "mail move, ticket 4711"
   exipold allow add --sender '*@partner.example' --policy greylist.inbound --until 2027-03-01 --why migration`,
 		Args: cobra.NoArgs,
@@ -77,6 +78,8 @@ func allowAddCommand(file *string) *cobra.Command {
 					return err
 				}
 				fmt.Fprintln(cmd.OutOrStdout(), id)
+				fmt.Fprintf(cmd.ErrOrStderr(), "exipold: %s %s is exempt from %s, %s (entry %d), in force within two seconds\n",
+					a.Field, readable(a.Pattern), cmp.Or(policy, "all policies that exipold judges"), ends(a.Until), id)
 				return nil
 			})
 		}),
@@ -147,6 +150,7 @@ func allowRemoveCommand(file *string) *cobra.Command {
 					if err != nil {
 						return err
 					}
+					fmt.Fprintf(cmd.ErrOrStderr(), "exipold: entry %d is removed: within two seconds it exempts nobody\n", id)
 				}
 				return nil
 			})

@@ -16,6 +16,7 @@ import (
 	"exipol/generator/wire"
 	"exipol/helper"
 	"exipol/helper/engine"
+	"exipol/helper/pools"
 	"exipol/helper/single"
 	"exipol/helper/store/sqlite"
 )
@@ -31,13 +32,15 @@ func askCommand() *cobra.Command {
 		Short: "ask what a policy would say, without side effects",
 		Long: `Asks one policy (greylist.NAME or limit.NAME) what it would say now, and why. Nothing
 is counted, nothing is remembered, and no running exipold is needed. What the policy
-wants to know of the client and the sender is looked up in DNS, and printed.
+wants to know of the client and the sender is looked up in DNS, and printed; of
+clients of private networks nothing is looked up.
 
 Fields: client (an IP address), helo, host (its name, where Exim knows it; - where it
 has none), sender (empty or <> for the null sender), recipient, auth, from (the
 address of the From header), dkim (the domains whose signatures verified, with commas
 between them), and event, where a limit counts more than one.`,
-		Example: `  exipold ask greylist.inbound client=192.0.2.1 sender=a@b.example recipient=c@d.example
+		Example: `  exipold ask greylist.selective client=203.0.113.5 helo=mail.b.example sender=a@b.example recipient=c@d.example
+  exipold ask greylist.selective client=203.0.113.5 helo=mail.b.example sender= recipient=c@d.example
   exipold ask limit.tarpit client=192.0.2.1 --json`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: cli.Action(func(cmd *cobra.Command, args []string) error {
@@ -80,7 +83,7 @@ func decide(ctx context.Context, p *plan.Plan, state string, s *sqlite.Store, e 
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return engine.Decision{}, nil, err
 		}
-		live.Pool = helper.PoolTable(p, used).Pool
+		live.Pool = pools.NewTable(helper.PoolNetworks(p, used)).Pool
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()

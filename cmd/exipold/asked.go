@@ -7,6 +7,7 @@ import (
 
 	"exipol/generator/wire"
 	"exipol/helper/engine"
+	helperfacts "exipol/helper/facts"
 )
 
 // asked is the answer to exipold ask, for machines.
@@ -18,6 +19,7 @@ type asked struct {
 	Would         string         `json:"would,omitempty"`
 	Why           []string       `json:"why"`   // what made the one who decided, or would have, suspicious
 	Facts         []factFound    `json:"facts"` // what was looked up
+	Note          string         `json:"note,omitempty"`
 	At            string         `json:"at"`
 	Traffic       string         `json:"traffic"`
 	Event         string         `json:"event"`
@@ -45,6 +47,9 @@ func printDecision(cmd *cobra.Command, q wire.Question, d engine.Decision, facts
 		At: q.Stage + "." + q.Half, Traffic: q.Traffic, Event: q.Events[0], Writes: len(d.Writes), Reasons: []engineReason{},
 		Why: listOf(d.Answer.Why), Facts: facts,
 	}
+	if len(facts) > 0 && q.Client.IsValid() && helperfacts.Local(q.Client) {
+		out.Note = fmt.Sprintf("client %s is of a private network: nothing is looked up", q.Client)
+	}
 	for _, r := range d.Reasons {
 		out.Reasons = append(out.Reasons, engineReason(r))
 	}
@@ -66,6 +71,10 @@ func printDecision(cmd *cobra.Command, q wire.Question, d engine.Decision, facts
 			name += "/" + r.Tier
 		}
 		fmt.Fprintf(w, "  %s: %s: %s\n", name, r.Verdict, readable(r.Text))
+	}
+	if out.Note != "" {
+		fmt.Fprintf(w, "  %s\n", out.Note)
+		return nil
 	}
 	for _, f := range out.Facts {
 		fmt.Fprintf(w, "  %s: %s\n", readable(f.Fact), readable(f.Finding))

@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"exipol/generator/plan"
+	"exipol/helper"
 	"exipol/helper/dns"
+	"exipol/helper/facts"
 	"exipol/helper/pools"
 )
 
@@ -19,21 +21,25 @@ import (
 // longer is of no use to mail that waits for it.
 const probeTime = time.Second
 
-// asksDNS says whether anything in a plan is looked up.
+// asksDNS says whether exipold looks anything up for a plan: the pools, what greylists
+// want to know, and who sends where they know that by client.pool. A limit with
+// client.pool takes the named pool or the network, and asks nothing.
 func asksDNS(p *plan.Plan) bool {
-	if len(p.Pools) > 0 && p.PoolsFile == "" {
+	if p.PoolsFile == "" && slices.ContainsFunc(p.Pools, hasSPF) {
 		return true
 	}
 	byPool := func(key []plan.Part) bool {
 		return slices.ContainsFunc(key, func(part plan.Part) bool { return part.Field == "pool" })
 	}
-	for _, g := range p.Greylists {
-		if len(g.Suspicious)+len(g.Spare)+len(g.Urgent) > 0 || byPool(g.Key) || g.Trust != nil && byPool(g.Trust.Key) {
-			return true
-		}
-	}
-	return slices.ContainsFunc(p.Limits, func(l plan.Limit) bool { return byPool(l.Key) })
+	asked := func(f plan.Fact) bool { return f.Name != plan.InPool } // the one that needs no DNS
+	return slices.ContainsFunc(p.Greylists, func(g plan.Grey) bool {
+		return slices.ContainsFunc(slices.Concat(g.Suspicious, g.Spare), asked) || len(g.Urgent) > 0 ||
+			byPool(g.Key) || g.Trust != nil && byPool(g.Trust.Key)
+	})
 }
+
+// hasSPF says whether a pool has something to resolve.
+func hasSPF(p plan.Pool) bool { return len(p.SPF) > 0 }
 
 // checkDNS asks each of the DNS servers.
 func (d *doctor) checkDNS(ctx context.Context) {
@@ -46,7 +52,7 @@ func (d *doctor) checkDNS(ctx context.Context) {
 	for _, server := range servers {
 		short, cancel := context.WithTimeout(ctx, probeTime)
 		if err := r.Probe(short, server); err != nil {
-			silent = append(silent, fmt.Sprintf("%s: %s", server, err))
+			silent = append(silent, server+": "+strings.TrimPrefix(helper.Reason(err), server+": "))
 		}
 		cancel()
 	}
@@ -64,6 +70,21 @@ func (d *doctor) checkDNS(ctx context.Context) {
 	default:
 		d.say(fine, "dns", strings.Join(servers, ", ")+" answer", "")
 	}
+	d.checkRefused()
+	short, cancel := context.WithTimeout(ctx, 2*probeTime)
+	defer cancel()
+	if made, err := r.LookupNetIP(short, "ip4", facts.Canary); err == nil {
+		d.say(warning, "dns", fmt.Sprintf("the resolver has an address for %s, which does not exist: %s", facts.Canary, made[0]),
+			"use another resolver ("+where+"): exipold holds nothing against a client that rests on addresses which this one gives")
+	}
+}
+
+// checkRefused says whether the running exipold had more to look up than it may at once.
+func (d *doctor) checkRefused() {
+	if d.running == nil || d.running.DNS == nil || d.running.DNS.Refused == 0 {
+		return
+	}
+	d.say(warning, "dns-refused", notMade(d.running.DNS.Refused)+"; what they were for is unclear, and on_failure holds", "a resolver on this host, or near it, answers sooner (helper.dns); under a flood of connections, limit those first")
 }
 
 // zones are the DNS lists that a plan asks, sorted.
@@ -100,7 +121,7 @@ func (d *doctor) checkZone(ctx context.Context, r *dns.Resolver, zone string) {
 		d.say(warning, "dnslist", zone+" does not list 127.0.0.2, as a DNS list must: there is none of that name, or it does not serve this resolver", "look at the name, and at what its operators ask of a resolver")
 		return
 	case err != nil:
-		d.say(warning, "dnslist", zone+" does not answer: "+err.Error(), "see the findings about DNS; until it answers it is unclear, and on_failure holds")
+		d.say(warning, "dnslist", zone+" does not answer: "+helper.Reason(err), "see the findings about DNS; until it answers it is unclear, and on_failure holds")
 		return
 	}
 	for _, a := range listed {
@@ -127,7 +148,7 @@ func refused(a netip.Addr) bool { return netip.MustParsePrefix("127.255.255.0/24
 func (d *doctor) checkPools() {
 	p := d.plan
 	switch {
-	case len(p.Pools) == 0:
+	case !slices.ContainsFunc(p.Pools, hasSPF):
 		return
 	case p.PoolsFile != "":
 		d.checkPinned()
@@ -138,6 +159,7 @@ func (d *doctor) checkPools() {
 	var never, failing, pending []string
 	for _, pool := range d.running.Pools {
 		switch {
+		case pool.Given: // there is nothing to resolve
 		case pool.Error == "" && pool.Resolved.IsZero():
 			pending = append(pending, pool.Name)
 		case pool.Error != "" && pool.Resolved.IsZero():
@@ -147,6 +169,14 @@ func (d *doctor) checkPools() {
 		}
 	}
 	const todo = "see what exipold pools says"
+	switch common := noPool(d.running.Pools); {
+	case common != "" && len(never) > 0:
+		d.say(broken, "pools", fmt.Sprintf("none of %d pools could be resolved: %s", len(never)+len(failing), common), helper.PoolsMend)
+		return
+	case common != "":
+		d.say(warning, "pools", fmt.Sprintf("none of %d pools can be resolved at the moment, what was known of them stays: %s", len(failing), common), helper.PoolsMend)
+		return
+	}
 	if len(never) > 0 {
 		d.say(broken, "pools", "pools whose networks are not known: "+strings.Join(never, "; "), todo)
 	}
@@ -157,15 +187,22 @@ func (d *doctor) checkPools() {
 		d.say(remark, "pools", "not resolved yet: "+strings.Join(pending, ", "), "")
 	}
 	if len(never)+len(failing)+len(pending) == 0 {
-		d.say(fine, "pools", fmt.Sprintf("%d pools are resolved", len(p.Pools)), "")
+		d.say(fine, "pools", resolvedPools(resolvable(d.running.Pools)), "")
 	}
+}
+
+func resolvedPools(n int) string {
+	if n == 1 {
+		return "1 pool is resolved"
+	}
+	return fmt.Sprintf("%d pools are resolved", n)
 }
 
 // checkPinned looks at the file that pins the pools.
 func (d *doctor) checkPinned() {
 	file := d.plan.PoolsFile
-	todo := "exipold pools --plan " + d.planFile + " --pin " + file + ", then reload exipold"
 	all, err := pools.Read(file)
+	todo := helper.PinMend("exipold pools --plan "+d.planFile+" --pin "+file, err) + ", then reload exipold"
 	if err != nil {
 		if errors.Is(err, os.ErrPermission) {
 			todo = asRoot(file)
@@ -173,9 +210,18 @@ func (d *doctor) checkPinned() {
 		d.say(broken, "pools", err.Error(), todo)
 		return
 	}
+	if more := helper.UnknownPools(d.plan, all); len(more) > 0 {
+		d.say(warning, "pools", fmt.Sprintf("%s has pools that no policy names: %s", file, listed(more)), "look at how they are spelt; those that nobody needs can go")
+	}
 	for _, pool := range d.plan.Pools {
-		if !slices.ContainsFunc(all, func(n pools.Networks) bool { return n.Name == pool.Name }) {
+		i := slices.IndexFunc(all, func(n pools.Networks) bool { return n.Name == pool.Name })
+		switch {
+		case !hasSPF(pool):
+		case i < 0:
 			d.say(broken, "pools", file+" says nothing of pool "+pool.Name, todo)
+			return
+		case len(all[i].SPF) > 0 && !slices.Equal(all[i].SPF, slices.Compact(slices.Sorted(slices.Values(pool.SPF)))):
+			d.say(warning, "pools", fmt.Sprintf("%s has pool %s from %s, and the policies name %s", file, pool.Name, listed(all[i].SPF), listed(pool.SPF)), todo)
 			return
 		}
 	}

@@ -34,7 +34,7 @@ func (d *doctor) checkRunning(ctx context.Context) {
 		if len(r.Plans) > 0 {
 			held = r.Plans[0]
 		}
-		d.say(broken, "running", fmt.Sprintf("exipold answers by plan %s, the file is plan %s", held, d.plan.ID), "systemctl reload exipold; where that changes nothing, its log says why")
+		d.say(broken, "running", fmt.Sprintf("exipold answers by plan %s, the file is plan %s", held, d.plan.ID), "systemctl reload exipold (or, without systemd, kill -HUP $(cat /run/exipold.pid)); where that changes nothing, its log says why")
 	} else {
 		d.say(fine, "running", "exipold answers on "+d.socket+" by this plan", "")
 	}

@@ -27,7 +27,7 @@ and prints how many there were. exipold serve does it every five minutes by itse
 				ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 				defer cancel()
 				n, err := helper.Cleanup(ctx, s, time.Now())
-				fmt.Fprintf(cmd.OutOrStdout(), "%d rows removed\n", n)
+				fmt.Fprintf(cmd.OutOrStdout(), "%s removed\n", number(n, "row", "rows"))
 				return err
 			})
 		}),

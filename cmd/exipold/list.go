@@ -40,20 +40,24 @@ func listCommand() *cobra.Command {
 }
 
 func listReportCommand(file *string) *cobra.Command {
-	var asJSON bool
+	var asJSON, all bool
 	unused := "90d"
 	cmd := &cobra.Command{
 		Use:   "report",
 		Short: "say which entries are of use, and which nobody needs any more",
-		Long: `Prints each list's entries and what was said at run time: whose they are, why and
-until when, how often they matched and when last. Below each stands what should be
-looked at: it has ended or will within two weeks, it was not used for a long time,
-another entry covers it, the list was not looked through for a year. Of what lists
-have learned it prints how much that is.
+		Long: `Prints the entries of each list, and those made at run time, that have matched or want
+looking at: whose they are, why and until when, how often they matched and when last.
+The others are only counted, unless --all is given. Below each stands what should be
+looked at: it has ended or will within two weeks (one made at run time within a day),
+it was not used for a long time, another entry covers it, the list was not looked
+through for a year. Of what lists have learned it prints how much that is. --json
+prints all entries in any case.
 
 Matches are counted from the day on which exipold first had a plan with the entry, and
-written down every half minute.`,
+written down every half minute. What Exim compares itself (engine = "exim") is not
+counted.`,
 		Example: `  exipold list report
+  exipold list report --all
   exipold list report --unused 180d --json | jq '.lists[].entries[] | select(.findings != [])'`,
 		Args: cobra.NoArgs,
 		RunE: cli.Action(func(cmd *cobra.Command, _ []string) error {
@@ -62,7 +66,7 @@ written down every half minute.`,
 				return cli.WrongUsage("--unused %s: %v; write it as in 90d", unused, err)
 			}
 			return withStore(cmd, *file, func(ctx context.Context, p *plan.Plan, s *sqlite.Store) error {
-				r := listReport{now: time.Now(), unused: after.Std(), store: s}
+				r := listReport{now: time.Now(), unused: after.Std(), all: all, store: s}
 				if err := r.gather(ctx, p); err != nil {
 					return err
 				}
@@ -74,6 +78,7 @@ written down every half minute.`,
 		}),
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	cmd.Flags().BoolVar(&all, "all", false, "print the entries, too, that have no hit and nothing to look at")
 	cmd.Flags().StringVar(&unused, "unused", unused, "how long an entry must not have matched to be called unused")
 	return cmd
 }
@@ -87,6 +92,7 @@ type listReport struct {
 
 	now    time.Time
 	unused time.Duration
+	all    bool // print all entries
 	store  *sqlite.Store
 }
 
@@ -102,17 +108,20 @@ type listHealth struct {
 
 // entryHealth is how one entry does.
 type entryHealth struct {
-	ID       int64         `json:"id,omitempty"`     // of a run-time entry
-	Policy   string        `json:"policy,omitempty"` // of a run-time entry: for this one only
-	Field    string        `json:"field"`
-	Pattern  string        `json:"pattern"`
-	Owner    string        `json:"owner,omitempty"`
-	Why      string        `json:"why,omitempty"`
-	Until    string        `json:"until,omitempty"` // RFC 3339; absent: no end
-	Hits     int64         `json:"hits"`
-	LastHit  string        `json:"last_hit,omitempty"` // RFC 3339; absent: never
-	Since    string        `json:"since,omitempty"`    // counted since; absent: not yet
-	Findings []listFinding `json:"findings"`
+	ID         int64         `json:"id,omitempty"`     // of a run-time entry
+	Policy     string        `json:"policy,omitempty"` // of a run-time entry: for this one only
+	Field      string        `json:"field"`
+	Pattern    string        `json:"pattern"`
+	Owner      string        `json:"owner,omitempty"`
+	Why        string        `json:"why,omitempty"`
+	Until      string        `json:"until,omitempty"` // RFC 3339; absent: no end
+	Hits       int64         `json:"hits"`
+	LastHit    string        `json:"last_hit,omitempty"`    // RFC 3339; absent: never
+	Since      string        `json:"since,omitempty"`       // counted since; absent: not yet
+	NotCounted string        `json:"not_counted,omitempty"` // why its matches are not counted; absent: they are
+	Findings   []listFinding `json:"findings"`
+
+	alsoExim bool // Exim compares it, too: its matches there are not counted
 }
 
 // learnedHealth is how much a list has learned, and what it was good for.
@@ -135,6 +144,7 @@ const mostEntries = 1 << 20
 func (r *listReport) gather(ctx context.Context, p *plan.Plan) error {
 	r.FormatVersion, r.Plan = "1.0", p.ID
 	r.Lists, r.Allowed = []listHealth{}, []entryHealth{}
+	readers := readersOf(p)
 	for _, l := range p.Lists {
 		hits, err := r.hits(ctx, l.Ref())
 		if err != nil {
@@ -145,6 +155,7 @@ func (r *listReport) gather(ctx context.Context, p *plan.Plan) error {
 		cover := coverOfEntries(l.Entries)
 		for i, e := range l.Entries {
 			one := entryHealth{Field: e.Field, Pattern: e.Pattern, Owner: e.Owner, Why: e.Why, Until: e.Until}
+			one.NotCounted, one.alsoExim = readers.of(l.Name, e.Field)
 			r.used(&one, hits)
 			one.Findings = r.examine(one, cover.of(i))
 			h.Entries = append(h.Entries, one)
@@ -172,7 +183,7 @@ func (r *listReport) hits(ctx context.Context, list string) (map[string]engine.S
 // used adds how often an entry was of use.
 func (r *listReport) used(e *entryHealth, hits map[string]engine.SeenRow) {
 	row, ok := hits[helper.HitKey(e.Field, e.Pattern)]
-	if !ok {
+	if !ok || e.NotCounted != "" {
 		return
 	}
 	e.Hits, e.Since, e.LastHit = row.Passes, moment(row.First), moment(row.Counted)
@@ -235,14 +246,14 @@ func (r *listReport) print(out io.Writer) error {
 		}
 		fmt.Fprintf(w, "%s (%s%s)\n", l.List, l.At, reviewed)
 		printFindings(w, "  ", l.Findings)
-		printEntries(w, l.Entries)
+		r.printEntries(w, l.Entries)
 		if n := l.Learned; n != nil {
-			fmt.Fprintf(w, "  learned\t%d addresses, %d domains\t%s\n", n.Addresses, n.Domains, howOften(n.Hits["sender"]+n.Hits["recipient"], n.LastHit, ""))
+			fmt.Fprintf(w, "  learned\t%s, %s\t%s\n", number(n.Addresses, "address", "addresses"), number(n.Domains, "domain", "domains"), howOften(n.Hits["sender"]+n.Hits["recipient"], n.LastHit, ""))
 		}
 	}
 	if len(r.Allowed) > 0 {
 		fmt.Fprintf(w, "said at run time (exipold allow)\n")
-		printEntries(w, r.Allowed)
+		r.printEntries(w, r.Allowed)
 	}
 	if len(r.Lists)+len(r.Allowed) == 0 {
 		fmt.Fprintln(w, "this plan has no lists, and nothing was said at run time")
@@ -250,8 +261,15 @@ func (r *listReport) print(out io.Writer) error {
 	return w.Flush()
 }
 
-func printEntries(w io.Writer, all []entryHealth) {
+// printEntries prints those that somebody has to look at, or used. Of a long list that
+// is a part that can be read.
+func (r *listReport) printEntries(w io.Writer, all []entryHealth) {
+	quiet := map[bool]int{} // by whether matches are counted
 	for _, e := range all {
+		if !r.all && e.Hits == 0 && len(e.Findings) == 0 {
+			quiet[e.NotCounted == ""]++
+			continue
+		}
 		var notes []string
 		if e.ID != 0 {
 			notes = append(notes, fmt.Sprintf("entry %d", e.ID))
@@ -268,8 +286,22 @@ func printEntries(w io.Writer, all []entryHealth) {
 		if e.Why != "" {
 			notes = append(notes, strconv.Quote(e.Why))
 		}
-		fmt.Fprintf(w, "  %s %s\t%s\t%s\n", e.Field, readable(e.Pattern), howOften(e.Hits, e.LastHit, e.Since), strings.Join(notes, ", "))
+		often := howOften(e.Hits, e.LastHit, e.Since)
+		if e.NotCounted != "" {
+			often = "not counted: " + e.NotCounted
+		}
+		fmt.Fprintf(w, "  %s %s\t%s\t%s\n", e.Field, readable(e.Pattern), often, strings.Join(notes, ", "))
 		printFindings(w, "    ", e.Findings)
+	}
+	one, more := "other", "others"
+	if quiet[true]+quiet[false] == len(all) {
+		one, more = "entry", "entries"
+	}
+	if n := quiet[true]; n > 0 {
+		fmt.Fprintf(w, "  %s, without a hit\n", number(n, one, more))
+	}
+	if n := quiet[false]; n > 0 { // those that nobody compares are findings
+		fmt.Fprintf(w, "  %s, not counted: %s\n", number(n, one, more), comparedByExim)
 	}
 }
 
@@ -277,16 +309,4 @@ func printFindings(w io.Writer, indent string, all []listFinding) {
 	for _, f := range all {
 		fmt.Fprintf(w, "%s! %s\n", indent, readable(f.Text))
 	}
-}
-
-// howOften says how often something was of use. A day is enough.
-func howOften(n int64, last, since string) string {
-	day := func(moment string) string { return moment[:len(time.DateOnly)] }
-	switch {
-	case n > 0 && last != "":
-		return fmt.Sprintf("%d hits, the last on %s", n, day(last))
-	case since != "":
-		return "no hit since " + day(since)
-	}
-	return "no hit"
 }

@@ -120,7 +120,7 @@ func startDNS(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("DNS", s.Address())
 }
 
-// grey FILE [pinned FILE] [observe] [dead] writes a plan that asks $DNS: a greylist for
+// grey FILE [pinned FILE] [gives NETWORK] [observe] [dead] writes a plan that asks $DNS: a greylist for
 // clients without reverse DNS and of the list bl.example, a pool, and a list that learns.
 func greyPlan(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(writePlan(ts.Getenv("WORK"), args[0], func(p *plan.Plan) {
@@ -143,6 +143,8 @@ func greyPlan(ts *testscript.TestScript, _ bool, args []string) {
 			switch word {
 			case "pinned":
 				p.PoolsFile = ts.MkAbs(args[i+1])
+			case "gives":
+				p.Pools[0].Clients = args[i+1 : i+2]
 			case "observe":
 				g.Mode = plan.Observe
 			case "dead":

@@ -54,7 +54,7 @@ func lookups(s helper.Status) map[string]float64 {
 	if s.DNS == nil {
 		return nil
 	}
-	return map[string]float64{"asked": float64(s.DNS.Asked), "remembered": float64(s.DNS.Known), "failed": float64(s.DNS.Failed)}
+	return map[string]float64{"asked": float64(s.DNS.Asked), "remembered": float64(s.DNS.Known), "failed": float64(s.DNS.Failed), "refused": float64(s.DNS.Refused)}
 }
 
 func poolSizes(s helper.Status) map[string]float64 {

@@ -34,7 +34,15 @@ off over restarts and reloads.`,
 				if err := helperPolicy(p, args[0]); err != nil {
 					return err
 				}
-				return s.SwitchOff(ctx, engine.Switch{Policy: args[0], Owner: saidBy(by), Why: end.why, Made: now.UnixMilli(), Until: until})
+				if err := s.SwitchOff(ctx, engine.Switch{Policy: args[0], Owner: saidBy(by), Why: end.why, Made: now.UnixMilli(), Until: until}); err != nil {
+					return err
+				}
+				held := "until exipold on " + args[0]
+				if until != 0 {
+					held = ends(until) + ", or " + held
+				}
+				fmt.Fprintf(cmd.ErrOrStderr(), "exipold: %s is off within two seconds: it judges and counts nothing, %s\n", args[0], held)
+				return nil
 			})
 		}),
 	}
@@ -53,10 +61,13 @@ func onCommand() *cobra.Command {
 		Example: `  exipold on greylist.inbound`,
 		Args:    cobra.ExactArgs(1),
 		RunE: cli.Action(func(cmd *cobra.Command, args []string) error {
-			return withStore(cmd, file, func(ctx context.Context, _ *plan.Plan, s *sqlite.Store) error {
+			return withStore(cmd, file, func(ctx context.Context, p *plan.Plan, s *sqlite.Store) error {
 				found, err := s.SwitchOn(ctx, args[0])
 				if err == nil && !found {
 					err = fmt.Errorf("%s was not switched off", args[0])
+				}
+				if err == nil {
+					fmt.Fprintf(cmd.ErrOrStderr(), "exipold: %s is on within two seconds%s\n", args[0], does(p, args[0]))
 				}
 				return err
 			})
@@ -64,4 +75,22 @@ func onCommand() *cobra.Command {
 	}
 	planFlag(cmd, &file)
 	return cmd
+}
+
+// does says what a policy does that is on.
+func does(p *plan.Plan, ref string) string {
+	modes := map[string]string{}
+	for _, g := range p.Greylists {
+		modes[g.Ref()] = g.Mode
+	}
+	for _, l := range p.Limits {
+		modes[l.Ref()] = l.Mode
+	}
+	switch modes[ref] {
+	case "":
+		return ", but this plan does not have it"
+	case plan.Observe:
+		return ": it observes, as the policies say"
+	}
+	return ": it judges again"
 }

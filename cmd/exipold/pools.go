@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,7 +30,8 @@ func poolsCommand() *cobra.Command {
 		Long: `Asks DNS for the networks of each of the plan's pools, prints them, and compares them
 with those in use: the file that helper.pools in the policies names, or what the
 running exipold resolved last. Exit status 3 where they differ, 1 where DNS did not
-answer for a pool.
+answer for a pool. As exipold resolves them every few hours, it also says what the last
+time changed, and when.
 
 --pin writes the file that helper.pools names. exipold then reads that file alone and
 never resolves the pools: for hosts without DNS, for tests, and for whoever wants to
@@ -49,7 +51,11 @@ all pools.`,
 			found := resolveAll(ctx, p)
 			used, err := poolsInUse(p, state)
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
+				if pin == "" {
+					return err
+				}
+				// Perhaps it is the very file that is to be written anew.
+				fmt.Fprintf(cmd.ErrOrStderr(), "exipold: %v: compared with nothing\n", err)
 			}
 			out := comparePools(p, state, used, found)
 			if asJSON {
@@ -60,7 +66,10 @@ all pools.`,
 			if err != nil {
 				return err
 			}
-			return endPools(out, pin, found)
+			if more := helper.UnknownPools(p, used); len(more) > 0 && p.PoolsFile != "" {
+				fmt.Fprintf(cmd.ErrOrStderr(), "exipold: %s has pools that no policy names: %s\n", p.PoolsFile, listed(more))
+			}
+			return endPools(cmd.ErrOrStderr(), p, out, pin, found)
 		}),
 	}
 	planFlag(cmd, &file)
@@ -71,23 +80,55 @@ all pools.`,
 }
 
 // endPools writes what was found, or says with the exit status what it is.
-func endPools(out poolsReport, pin string, found []resolved) error {
-	for _, p := range out.Pools {
-		if p.Error != "" {
-			return cli.Exit(cli.Failed)
+func endPools(say io.Writer, p *plan.Plan, out poolsReport, pin string, found []resolved) error {
+	if slices.ContainsFunc(out.Pools, func(p poolReport) bool { return p.Error != "" }) {
+		if pin != "" {
+			fmt.Fprintf(say, "exipold: %s is not written: it would not have all pools\n", pin)
 		}
+		return cli.Exit(cli.Failed)
 	}
 	if pin != "" {
-		var all []pools.Networks
-		for _, f := range found {
-			all = append(all, f.Networks)
+		all := pinned(found)
+		if err := pools.Write(pin, all); err != nil {
+			return err
 		}
-		return pools.Write(pin, all)
+		sayPinned(say, p, pin, all)
+		return nil
 	}
 	if slices.ContainsFunc(out.Pools, func(p poolReport) bool { return p.Changed }) {
 		return cli.Exit(cli.Differs)
 	}
 	return nil
+}
+
+// sayPinned says what was written, and whether exipold will read it.
+func sayPinned(w io.Writer, p *plan.Plan, pin string, all []pools.Networks) {
+	networks := 0
+	for _, n := range all {
+		networks += len(n.Networks)
+	}
+	fmt.Fprintf(w, "exipold: wrote %s: %s with %s\n", pin, number(len(all), "pool", "pools"), number(networks, "network", "networks"))
+	path, err := filepath.Abs(pin)
+	switch {
+	case err == nil && path == filepath.Clean(p.PoolsFile):
+		fmt.Fprintln(w, "exipold: it is in force when exipold is reloaded")
+	case p.PoolsFile == "":
+		fmt.Fprintf(w, "exipold: warning: exipold does not read it: the policies name no file (helper { pools = %q })\n", path)
+	default:
+		fmt.Fprintf(w, "exipold: warning: exipold does not read it: the policies name another file, %s\n", p.PoolsFile)
+	}
+}
+
+// pinned is what a file that pins the pools holds: what their SPF records name. What the
+// policies give comes with them.
+func pinned(found []resolved) (all []pools.Networks) {
+	for _, f := range found {
+		if len(f.SPF) > 0 {
+			f.Resolved = time.Time{}
+			all = append(all, f.Networks)
+		}
+	}
+	return all
 }
 
 // poolsFile is the file that the networks in use are in.
@@ -109,17 +150,16 @@ type resolved struct {
 	err error
 }
 
-// resolveAll asks DNS for all pools at once.
+// resolveAll asks DNS for all pools at once, except for those that have no SPF domains.
 func resolveAll(ctx context.Context, p *plan.Plan) []resolved {
 	out := helper.NewOutside(p.DNS, nil, nil)
 	found := make([]resolved, len(p.Pools))
 	var wg sync.WaitGroup
 	for i, pool := range p.Pools {
-		wg.Go(func() {
-			f := &found[i]
-			f.Name = pool.Name
-			f.Networks.Networks, f.Notes, f.err = out.Resolve(ctx, pool)
-		})
+		found[i].Name = pool.Name
+		if len(pool.SPF) > 0 {
+			wg.Go(func() { found[i].Networks, found[i].err = helper.ResolvePool(ctx, out, pool, time.Now()) })
+		}
 	}
 	wg.Wait()
 	return found
@@ -131,6 +171,8 @@ type poolsReport struct {
 	Plan          string       `json:"plan"`
 	InUse         string       `json:"in_use"` // the file that this was compared with
 	Pools         []poolReport `json:"pools"`
+
+	resolvable int // so many have SPF domains
 }
 
 type poolReport struct {
@@ -141,28 +183,66 @@ type poolReport struct {
 	Added    []netip.Prefix `json:"added"` // not in use yet
 	Removed  []netip.Prefix `json:"removed"`
 	Error    string         `json:"error,omitempty"`
+	Reason   string         `json:"reason,omitempty"` // of Error, without the name that was asked for
+
+	LastChange *pools.LastChange `json:"last_change,omitempty"` // by the running exipold; absent: none yet, or pinned
 }
 
-// comparePools says how what DNS has now differs from what is in use.
+// comparePools says how what DNS has now differs from what is in use; both with what the
+// policies give.
 func comparePools(p *plan.Plan, state string, used []pools.Networks, found []resolved) poolsReport {
 	out := poolsReport{FormatVersion: "1.0", Plan: p.ID, InUse: poolsFile(p, state), Pools: []poolReport{}}
+	var news []pools.Networks
 	for _, f := range found {
-		r := poolReport{Name: f.Name, Networks: listOf(f.Networks.Networks), Notes: listOf(f.Notes), Added: []netip.Prefix{}, Removed: []netip.Prefix{}}
-		var old []pools.Networks
-		if i := slices.IndexFunc(used, func(n pools.Networks) bool { return n.Name == f.Name }); i >= 0 {
-			old = used[i : i+1]
+		news = append(news, f.Networks)
+	}
+	olds := helper.PoolNetworks(p, used)
+	for i, now := range helper.PoolNetworks(p, news) {
+		r := poolReport{Name: now.Name, Notes: listOf(now.Notes), Networks: []netip.Prefix{}, Added: []netip.Prefix{}, Removed: []netip.Prefix{}, LastChange: olds[i].Last}
+		if hasSPF(p.Pools[i]) {
+			out.resolvable++
 		}
-		switch {
-		case f.err != nil:
-			r.Error = f.err.Error()
-		default:
-			for _, c := range pools.Diff(old, []pools.Networks{f.Networks}) {
+		if err := found[i].err; err != nil {
+			r.Error, r.Reason = helper.PoolError(now.Name, err), helper.Reason(err)
+		} else {
+			r.Networks = listOf(now.Networks)
+			for _, c := range pools.Diff(olds[i:i+1], []pools.Networks{now}) {
 				r.Changed, r.Added, r.Removed = true, listOf(c.Added), listOf(c.Removed)
 			}
 		}
 		out.Pools = append(out.Pools, r)
 	}
 	return out
+}
+
+// allFor is the reason why all of so many pools cannot be resolved, if it is the same
+// for all of them; "" otherwise, and for a single one.
+func allFor(reasons []string, pools int) string {
+	if pools < 2 || len(reasons) != pools || len(slices.Compact(slices.Clone(reasons))) != 1 {
+		return ""
+	}
+	return reasons[0]
+}
+
+// changed is a pool's last change in a few words.
+func changed(c *pools.LastChange) string {
+	return fmt.Sprintf("changed %s: +%d -%d networks", c.At.UTC().Format(time.DateOnly), len(c.Added), len(c.Removed))
+}
+
+// details are the networks of a change, as far as there is room for them.
+func details(c *pools.LastChange) string {
+	const most = 10
+	var all []string
+	for _, n := range c.Added {
+		all = append(all, "+"+n.String())
+	}
+	for _, n := range c.Removed {
+		all = append(all, "-"+n.String())
+	}
+	if len(all) > most {
+		all = append(all[:most], fmt.Sprintf("%d more", len(all)-most))
+	}
+	return strings.Join(all, ", ")
 }
 
 // listOf is a list that is [] in JSON where it is empty.
@@ -185,12 +265,25 @@ func (r poolsReport) print(w io.Writer) error {
 			_, err = fmt.Fprintf(w, format+"\n", args...)
 		}
 	}
+	var failed []string
 	for _, p := range r.Pools {
 		if p.Error != "" {
-			say("%s: %s", p.Name, readable(p.Error))
+			failed = append(failed, p.Reason)
+		}
+	}
+	common := allFor(failed, r.resolvable)
+	if common != "" {
+		say("none of %d pools could be resolved: %s", r.resolvable, readable(common))
+		say("%s", helper.PoolsMend)
+	}
+	for _, p := range r.Pools {
+		if p.Error != "" {
+			if common == "" {
+				say("%s: %s", p.Name, readable(p.Error))
+			}
 			continue
 		}
-		say("%s: %d networks", p.Name, len(p.Networks))
+		say("%s: %s", p.Name, number(len(p.Networks), "network", "networks"))
 		for _, n := range p.Networks {
 			mark := " "
 			if slices.Contains(p.Added, n) {
@@ -200,6 +293,9 @@ func (r poolsReport) print(w io.Writer) error {
 		}
 		for _, n := range p.Removed {
 			say("- %s", n)
+		}
+		if p.LastChange != nil {
+			say("  %s (%s)", changed(p.LastChange), details(p.LastChange))
 		}
 		for _, n := range p.Notes {
 			say("  not counted: %s", readable(n))

@@ -223,6 +223,7 @@ func (d *daemon) run(ctx context.Context, ln *net.UnixListener, signals <-chan o
 	}
 	d.log.Info("ready", "socket", d.path, "plan", d.helper.Plan().ID, "store", d.store.Path())
 	d.notifyReady()
+	wg.Go(debug.FreeOSMemory) // see reload
 	for {
 		select {
 		case err := <-served:
@@ -258,4 +259,7 @@ func (d *daemon) reload(ctx context.Context) {
 		}
 	}
 	d.notifyReady()
+	// Reading a large plan leaves several times its size behind, and a quiet host might
+	// not collect that for hours. Nobody who asks waits for this.
+	debug.FreeOSMemory()
 }

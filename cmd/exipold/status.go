@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -51,14 +52,16 @@ func statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "say what exipold sees and does",
-		Long: `Prints which plans the running exipold holds, what it answered, how large the store
-is, whom each greylist defers, or would if it did not only observe, and why, each
-policy's busiest keys, the pools, and what was said at run time (allow, off). Works
-without a running exipold, too, as far as the store tells.
+		Long: `Prints which plans the running exipold holds, what it answered, whom each greylist
+defers, or would if it did not only observe, and why, what DNS said, the pools, how
+large the store is, each policy's busiest keys, and what was said at run time (allow,
+off). Works without a running exipold, too, as far as the store tells.
 
 The first contacts of a greylist are counted over the time in which a retry may come
-(retry), each once, however often it was deferred, and listed by what made it
-suspicious.`,
+(retry), those of one that only observes over 14 days, or retry, if that is longer;
+each once, however often it was deferred. They are listed by what made them suspicious
+and by the sender's domain, and the newest with client, sender and recipient, as far as
+the greylist's key has them.`,
 		Example: `  exipold status
   exipold status --json | jq .running.unknown_plan
   exipold status --json | jq '.contacts[].whys'`,
@@ -133,6 +136,7 @@ func gather(ctx context.Context, p *plan.Plan, s *sqlite.Store, socket string, m
 // print is the status for people.
 func (st status) print(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	var err error
 	fmt.Fprintf(w, "plan\t%s\n", st.Plan)
 	if r := st.Running; r != nil {
 		fmt.Fprintf(w, "running\tsince %s, on %s\n", r.Started.Format(time.RFC3339), st.Socket)
@@ -141,21 +145,27 @@ func (st status) print(out io.Writer) error {
 		if r.Trouble != "" {
 			fmt.Fprintf(w, "trouble\t%s\n", readable(r.Trouble))
 		}
-		printOutside(w, r)
 	} else {
 		fmt.Fprintf(w, "running\tno: %s\n", st.NotRunning)
 	}
-	fmt.Fprintf(w, "store\t%d KiB, schema version %d\n", st.Store.Bytes/1024, st.Store.Version)
-	for _, t := range st.Store.Tables {
-		fmt.Fprintf(w, "  %s\t%d rows, %d of them expired\n", t.Name, t.Rows, t.Expired)
-		for _, p := range t.Policies {
-			fmt.Fprintf(w, "    %s\t%d rows\n", p.Policy, p.Rows)
-		}
-	}
 	for _, c := range st.Contacts {
 		c.print(w)
+		err = errors.Join(err, w.Flush()) // each is as wide as it needs
+	}
+	if st.Running != nil {
+		printOutside(w, st.Running)
+	}
+	fmt.Fprintf(w, "store\t%d KiB, schema version %d\n", st.Store.Bytes/1024, st.Store.Version)
+	for _, t := range st.Store.Tables {
+		fmt.Fprintf(w, "  %s\t%s, %d expired\n", t.Name, number(t.Rows, "row", "rows"), t.Expired)
+		for _, p := range t.Policies {
+			fmt.Fprintf(w, "    %s\t%s\n", p.Policy, number(p.Rows, "row", "rows"))
+		}
 	}
 	for _, t := range st.Top {
+		if slices.ContainsFunc(st.Contacts, func(c contacts) bool { return c.rows == t.Policy && len(c.Newest) > 0 }) {
+			continue // its keys stand above already
+		}
 		fmt.Fprintf(w, "top of %s\n", t.Policy)
 		for _, k := range t.Keys {
 			fmt.Fprintf(w, "  %s\t%s\n", readable(k.Key), howBusy(t.Policy, k))
@@ -167,13 +177,16 @@ func (st status) print(out io.Writer) error {
 	for _, o := range st.Off {
 		fmt.Fprintf(w, "off\t%s, by %s, %s: %s\n", o.Policy, readable(o.Owner), ends(o.Until), strconv.Quote(o.Why))
 	}
-	return w.Flush()
+	return errors.Join(err, w.Flush())
 }
 
 // printOutside says what was found out, and what is known of the pools.
 func printOutside(w io.Writer, r *helper.Status) {
-	if n := r.DNS; n != nil && n.Asked+n.Known > 0 {
-		fmt.Fprintf(w, "DNS\t%d lookups, %d of them failed; %d more known already\n", n.Asked, n.Failed, n.Known)
+	if n := r.DNS; n != nil && n.Asked+n.Known+n.Refused > 0 {
+		fmt.Fprintf(w, "DNS\t%s, %d failed; %d more known already\n", number(n.Asked, "lookup", "lookups"), n.Failed, n.Known)
+		if n.Refused > 0 {
+			fmt.Fprintf(w, "\t%s\n", notMade(n.Refused))
+		}
 	}
 	for _, fact := range slices.Sorted(maps.Keys(r.Facts)) {
 		var words []string
@@ -185,22 +198,74 @@ func printOutside(w io.Writer, r *helper.Status) {
 	if r.PoolsFile != "" {
 		fmt.Fprintf(w, "pinned pools\t%s\n", readable(r.PoolsFile))
 	}
+	common := noPool(r.Pools)
+	if common != "" {
+		fmt.Fprintf(w, "pools\tnone of %d pools can be resolved: %s\n\t%s\n", resolvable(r.Pools), readable(common), helper.PoolsMend)
+	}
 	for _, p := range r.Pools {
-		from := "never resolved"
-		switch {
-		case p.Pinned:
-			from = "pinned"
-		case !p.Resolved.IsZero():
-			from = "resolved " + p.Resolved.Format(time.RFC3339)
+		if p.Reason != "" && p.Reason == common {
+			if p.Networks == 0 {
+				continue
+			}
+			p.Error = ""
 		}
-		fmt.Fprintf(w, "pool %s\t%d networks, %s\n", p.Name, p.Networks, from)
-		if p.Error != "" {
-			fmt.Fprintf(w, "\tcannot be resolved at the moment: %s\n", readable(p.Error))
-		}
+		fmt.Fprintf(w, "pool %s\t%s\n", p.Name, howPool(p))
 		for _, n := range p.Notes {
 			fmt.Fprintf(w, "\tnot counted: %s\n", readable(n))
 		}
 	}
+}
+
+// resolvable is how many pools have something to resolve.
+func resolvable(all []helper.PoolStatus) (n int) {
+	for _, p := range all {
+		if !p.Given {
+			n++
+		}
+	}
+	return n
+}
+
+// noPool is the reason why none of the running exipold's pools can be resolved, where it
+// is one for all of them.
+func noPool(all []helper.PoolStatus) string {
+	var reasons []string
+	for _, p := range all {
+		if p.Error != "" {
+			reasons = append(reasons, p.Reason)
+		}
+	}
+	return allFor(reasons, resolvable(all))
+}
+
+// notMade says what so many refused lookups are.
+func notMade(n uint64) string {
+	return number(n, "lookup", "lookups") + " not made: too many at once"
+}
+
+// howPool says how a pool does, in a line.
+func howPool(p helper.PoolStatus) string {
+	text := number(p.Networks, "network", "networks") + ", "
+	switch {
+	case p.Given:
+		text += "given in the policies"
+	case p.Pinned:
+		text += "pinned"
+	case p.Resolved.IsZero():
+		text += "never resolved"
+	default:
+		text += "resolved " + p.Resolved.Format(time.RFC3339)
+	}
+	if p.LastChange != nil {
+		text += ", " + changed(p.LastChange)
+	}
+	switch {
+	case p.Error == "":
+		return text
+	case p.Resolved.IsZero():
+		return text + ": " + readable(p.Error)
+	}
+	return text + "; cannot be resolved at the moment: " + readable(p.Error)
 }
 
 // howBusy says what is known of one of a policy's keys.
@@ -210,14 +275,20 @@ func howBusy(policy string, k store.TopKey) string {
 		return fmt.Sprintf("%d counted in %s", k.N, plan.Duration(time.Duration(k.Span)*time.Second))
 	case k.Table == "distinct_member":
 		return fmt.Sprintf("%d different", k.N)
-	case strings.HasSuffix(policy, trustedRows) && k.N == 1:
-		return "1 pass"
 	case strings.HasSuffix(policy, trustedRows):
-		return fmt.Sprintf("%d passes", k.N)
+		return number(k.N, "pass", "passes")
 	case k.LetIn:
 		return "let in"
 	}
 	return "waiting"
+}
+
+// number is so many of something, in words.
+func number[N int | int64 | uint64](n N, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
 }
 
 // readable shows what others chose (a key, a name) without letting it do anything to a terminal.

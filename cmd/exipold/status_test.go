@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
+	"exipol/generator/plan"
 	"exipol/helper"
 	"exipol/helper/engine"
+	"exipol/helper/pools"
 	"exipol/helper/store"
 	"exipol/helper/store/sqlite"
 	"exipol/helper/testplan"
@@ -88,6 +92,104 @@ func TestSize(t *testing.T) {
 		s := defaultMaxStore
 		if err := s.Set(text); err == nil || s != defaultMaxStore {
 			t.Errorf("%q: %s", text, s)
+		}
+	}
+}
+
+// Where no pool can be resolved for one reason, that is said once.
+func TestAllPoolsFail(t *testing.T) {
+	p := func(name, reason string, networks int) helper.PoolStatus {
+		return helper.PoolStatus{Name: name, Networks: networks, Error: "_spf." + name + ": " + reason, Reason: reason}
+	}
+	given := helper.PoolStatus{Name: "given", Given: true, Networks: 1}
+	for _, c := range []struct {
+		pools []helper.PoolStatus
+		want  []string
+		not   string
+	}{
+		{[]helper.PoolStatus{p("a", "dead", 0), given, p("b", "dead", 3)}, []string{"none of 2 pools can be resolved: dead\n", "exipold pools --plan plan.json --pin FILE", "3 networks, never resolved\n", "1 network, given"}, "_spf"},
+		{[]helper.PoolStatus{p("a", "dead", 0), p("b", "slow", 0)}, []string{"_spf.a: dead", "_spf.b: slow"}, "none of"},
+		{[]helper.PoolStatus{p("a", "dead", 0), {Name: "b"}}, []string{"_spf.a: dead"}, "none of"},
+		{[]helper.PoolStatus{p("a", "dead", 0), given}, []string{"_spf.a: dead"}, "none of"},
+	} {
+		var status, doctored, resolved strings.Builder
+		printOutside(&status, &helper.Status{Pools: c.pools})
+		withPools := testplan.New("/")
+		withPools.Pools = []plan.Pool{{Name: "a", SPF: []string{"_spf.a"}}}
+		d := doctor{plan: withPools, running: &helper.Status{Pools: c.pools}}
+		d.checkPools()
+		d.print(&doctored)
+		r := poolsReport{}
+		for _, p := range c.pools {
+			r.Pools = append(r.Pools, poolReport{Name: p.Name, Error: p.Error, Reason: p.Reason})
+			if !p.Given {
+				r.resolvable++
+			}
+		}
+		if err := r.print(&resolved); err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range c.want {
+			if !strings.Contains(status.String(), want) {
+				t.Errorf("status: no %q in\n%s", want, status.String())
+			}
+			want = strings.TrimPrefix(strings.ReplaceAll(strings.TrimSpace(want), "can be", "could be"), "_spf.")
+			if _, reason, found := strings.Cut(want, ": "); found && i < 2 {
+				for _, out := range []string{doctored.String(), resolved.String()} {
+					if !strings.Contains(out, reason) {
+						t.Errorf("no %q in\n%s", reason, out)
+					}
+				}
+			}
+		}
+		for _, out := range []string{status.String(), doctored.String(), resolved.String()} {
+			if strings.Contains(out, c.not) {
+				t.Errorf("%q in\n%s", c.not, out)
+			}
+		}
+	}
+}
+
+// One pool is one line, whatever is known of it.
+func TestHowPool(t *testing.T) {
+	at := time.Date(2026, 11, 20, 1, 2, 3, 0, time.UTC)
+	change := &pools.LastChange{At: at, Added: make([]netip.Prefix, 3), Removed: make([]netip.Prefix, 1)}
+	for want, p := range map[string]helper.PoolStatus{
+		"2 networks, given in the policies":     {Networks: 2, Given: true},
+		"2 networks, pinned":                    {Networks: 2, Pinned: true},
+		"0 networks, never resolved":            {},
+		"0 networks, never resolved: no answer": {Error: "no answer"},
+		"5 networks, resolved 2026-11-20T01:02:03Z, changed 2026-11-20: +3 -1 networks":                       {Networks: 5, Resolved: at, LastChange: change},
+		"5 networks, resolved 2026-11-20T01:02:03Z; cannot be resolved at the moment: \"no answer\\nat all\"": {Networks: 5, Resolved: at, Error: "no answer\nat all"},
+	} {
+		if got := howPool(p); got != want {
+			t.Errorf("%s\nwant %s", got, want)
+		}
+	}
+}
+
+// The keys of a greylist are printed once: with the reason why they wait, where that is
+// known.
+func TestKeysAreSaidOnce(t *testing.T) {
+	top := func(policy string) policyTop { return policyTop{policy, []store.TopKey{{Key: "k", Table: "seen"}}} }
+	st := status{
+		Running: &helper.Status{DNS: &helper.DNSStatus{Refused: 3}},
+		Contacts: []contacts{
+			{Policy: "greylist.a", rows: "observe:greylist.a", Observe: true, Newest: []newContact{{Key: "k", First: "x"}}},
+			{Policy: "greylist.b", rows: "greylist.b"},
+		},
+		Top: []policyTop{top("observe:greylist.a"), top("observe:greylist.a.trusted"), top("greylist.a"), top("greylist.b"), top("limit.c")},
+	}
+	var out strings.Builder
+	if err := st.print(&out); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]bool{
+		"top of observe:greylist.a\n": false, "top of observe:greylist.a.trusted\n": true, "top of greylist.a\n": true, "top of greylist.b\n": true, "top of limit.c\n": true,
+		"3 lookups not made: too many at once\n": true,
+	} {
+		if strings.Contains(out.String(), text) != want {
+			t.Errorf("%q: want %v\n%s", text, want, out.String())
 		}
 	}
 }

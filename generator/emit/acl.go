@@ -2,6 +2,7 @@ package emit
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"exipol/generator/exim"
@@ -79,6 +80,7 @@ func (e *emitter) stage(s plan.Stage) stageView {
 	}
 	if s.Name == plan.Rcpt && e.asksAfterRcpt() {
 		v.KeepRecipient, v.MostKept = wire.Recipient, wire.KeptRecipients
+		v.Own = e.own()
 	}
 	return v
 }
@@ -91,6 +93,29 @@ func (e *emitter) asksAfterRcpt() bool {
 		}
 	}
 	return false
+}
+
+// own says whose recipients are marked where their domains are the site's own: those of
+// traffic that lists learn from. nil for nobody's.
+func (e *emitter) own() *ownView {
+	var refs, traffics []string
+	for _, s := range e.plan.Stages {
+		for _, a := range s.After {
+			for _, ref := range a.Policies {
+				if e.lists[ref] != nil {
+					refs, traffics = append(refs, ref), append(traffics, a.Traffic)
+				}
+			}
+		}
+	}
+	if refs == nil || len(e.plan.Domains) == 0 {
+		return nil
+	}
+	slices.Sort(refs)
+	return &ownView{
+		For: e.names(slices.Compact(refs)), Traffics: exim.List(slices.Compact(traffics)),
+		Domains: exim.List(e.plan.Domains), Mark: wire.OursMark,
+	}
 }
 
 // traffic expands to who is talking. Relay hosts are told by address, for that is

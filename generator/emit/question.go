@@ -30,6 +30,7 @@ func (e *emitter) question(stage, half string, asks []plan.Ask) exim.Text {
 	if stage == plan.Data && e.asked(asks, func(g *plan.Grey) bool { return len(g.Urgent) > 0 }) {
 		x.From, x.Dkim = true, "${tr{$acl_m_exipol_dkim}{:}{,}}"
 	}
+	x.Auto = stage == plan.Data && e.learns(asks)
 	return exim.Text(wire.QuestionText(e.plan.ID, stage, half, x))
 }
 
@@ -40,6 +41,13 @@ func (e *emitter) asked(asks []plan.Ask, like func(*plan.Grey) bool) bool {
 			g := e.greylists[ref]
 			return g != nil && like(g)
 		})
+	})
+}
+
+// learns says whether a list learns from what is asked here.
+func (e *emitter) learns(asks []plan.Ask) bool {
+	return slices.ContainsFunc(asks, func(a plan.Ask) bool {
+		return slices.ContainsFunc(a.Policies, func(ref string) bool { return e.lists[ref] != nil })
 	})
 }
 

@@ -23,9 +23,18 @@ type stageView struct {
 	AfterRates    *ratesView
 	KeepRecipient exim.Text // expands to the recipient, where a later stage asks with it
 	MostKept      int       // so many bytes of them
+	Own           *ownView  // nil where it does not matter whether a recipient is the site's own
 	Dkim          bool      // the stage keeps the domains whose signatures verified, and no more
 	MostDkim      int       // so many bytes of them, or a little more
 	LongestName   int       // of a domain
+}
+
+// ownView is who must know of recipients that they are the site's own.
+type ownView struct {
+	For      exim.Text // for the comment
+	Traffics exim.Text // a list with colons
+	Domains  exim.Text
+	Mark     exim.Text
 }
 
 type halfView struct {

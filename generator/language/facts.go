@@ -67,7 +67,7 @@ var FactWords = []FactWord{
 	},
 	{
 		Name: "spf_pass", Call: "spf_pass(list.NAME)", List: true, In: "spare",
-		Holds:    "SPF passes for the sender, and the list has the sender. Anybody can publish a record that passes: the list says whose counts.",
+		Holds:    "SPF passes for the sender, and the list has the sender, written down or learned. Anybody can publish a record that passes: the list says whose counts.",
 		HoldsNot: "A record that lets everybody pass proves nothing.",
 	},
 }

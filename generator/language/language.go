@@ -127,7 +127,7 @@ type KeyField struct {
 var KeyFields = []KeyField{
 	{"client.ip", "client", 32, 128, "The client's address."},
 	{"client.net", "client", 24, 64, "The client's network: /24 of an IPv4 address, /64 of an IPv6 address."},
-	{"client.pool", "pool", 0, 0, "Who answers for the client, so that a retry from another address of the same sender is the same: the named pool that it belongs to, else the sender's domain where SPF passes for it, else the client's network as `client.net`."},
+	{"client.pool", "pool", 0, 0, "Who answers for the client, so that a retry from another address of the same sender is the same: the named pool that it belongs to, else the sender's domain where SPF passes for it, else the client's network as `client.net`. In a limit, the named pool, else the network."},
 	{"helo", "helo", 0, 0, "The name that the client gave in HELO or EHLO."},
 	{"sender", "sender", 0, 0, "The envelope sender."},
 	{"sender.domain", "sender.domain", 0, 0, "Its domain."},

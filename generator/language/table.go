@@ -40,7 +40,7 @@ var siteBlock = Block{
 		{Name: "directory", Type: Path, Instead: "`\"/etc/exim4/exipol\"` for the layout debian, `\"/etc/exim/exipol\"` for the others", Doc: "Where the generated Exim text is installed, and nothing else: lower-case letters, digits and `_ . / -`."},
 		{Name: "mode", Type: Word, Words: modes, Instead: "each policy's own", Doc: "Overrides the mode of every policy."},
 		{Name: "admin", Type: Mailbox, Doc: "Who answers for this site's mail."},
-		{Name: "domains", Type: Domains, Default: `["+local_domains", "+relay_to_domains"]`, Doc: "What inbound mail may be for."},
+		{Name: "domains", Type: Domains, Default: `["+local_domains", "+relay_to_domains"]`, Doc: "What inbound mail may be for: the site's own domains, which no list learns."},
 		{Name: "relay_hosts", Type: Networks, Default: `["127.0.0.1", "::1"]`, Doc: "Hosts that may relay without authentication: their mail is `relay` traffic."},
 		{Name: "forwarders", Type: Networks, Doc: "Secondary MX and forwarding hosts: exempt from every policy on inbound mail."},
 		{Name: "max_delay", Type: Duration, Default: `"25s"`, Doc: "The longest that one SMTP command may be delayed, whatever tiers say."},
@@ -108,7 +108,7 @@ var listBlock = Block{
 
 var learnBlock = Block{
 	Name: "learn",
-	Doc:  "The list learns: whom accepted messages were for is in it from then on. One's own customers write to them, so their answers are welcome: `except = [list.NAME.sender]`. (What was learned is compared with the field that a reference names, with the sender where it names none.) Several such blocks can stand in a list; messages with a null sender teach nothing.",
+	Doc:  "The list learns: whom accepted messages were for is in it from then on. One's own customers write to them, so their answers are welcome: `except = [list.NAME.sender]`. (What was learned is compared with the field that a reference names, with the sender where it names none.) Several such blocks can stand in a list; messages with a null sender, automatic ones (`Auto-Submitted`), and recipients in `site.domains` teach nothing.",
 	Arguments: []Argument{
 		{Name: "traffic", Type: Word, Words: []string{"submission", "relay", "local"}, Default: `"submission"`, Doc: "Whose messages it learns from. Inbound ones are not among them: strangers would put each other on the list."},
 		{Name: "from", Type: BareWord, Words: []string{"recipient", "recipient.domain"}, Default: `recipient`, Doc: "What it learns: the address, or everybody in its domain, which at a large mail provider is everybody who has a mailbox there."},

@@ -146,8 +146,8 @@ type Store struct {
 // Part is one component of a key: a field of the question, normalised. For
 // Field "client" the two prefix lengths say how much of an IPv4 or IPv6 address
 // counts (32 and 128: all of it). Field "pool" is who answers for the client: the named
-// pool that it belongs to, else the sender's domain where SPF passes, else its /24 or
-// /64.
+// pool that it belongs to, else (in greylists only) the sender's domain where SPF passes,
+// else its /24 or /64.
 type Part struct {
 	Field string `json:"field"` // client, pool, helo, sender, sender.domain, recipient, recipient.domain, auth
 	V4    int    `json:"v4,omitempty"`

@@ -44,6 +44,7 @@ func Tables(needGreylist, needCounter, needDistinct bool) []Table {
 			Columns: []Column{
 				{"policy", Name}, {"key_", Bytes}, {"first_at", Int}, {"passed_at", Int},
 				{"passes", Int}, {"counted_at", Int}, {"expires_at", Int}, {"why", Text},
+				{"who", Text},
 			},
 			Key:     []string{"policy", "key_"},
 			Indexes: []Index{{"seen_expires", []string{"expires_at"}}},

@@ -103,6 +103,55 @@ func TestRealFrom(t *testing.T) {
 	b.CheckLogs()
 }
 
+// TestRealAuto: a message is automatic where it says anything of itself but no.
+func TestRealAuto(t *testing.T) {
+	b, h := asking(t, plan.Data, wire.Expressions{Auto: true})
+	b.Main = "NO = a macro of the site\nAUTO = another\n"
+	s := b.BsSession("192.0.2.1")
+	s.Ehlo("client.test")
+	for _, c := range []struct {
+		name, header string
+		want         bool
+	}{
+		{"no header", "To: a@b.example", false},
+		{"no", "Auto-Submitted: no", false},
+		{"no, in capitals", "AUTO-SUBMITTED: NO", false},
+		{"no, without a blank", "auto-submitted:no", false},
+		{"no, folded", "Auto-Submitted:\n no", false},
+		{"no, and blanks", "Auto-Submitted: \t no \t ", false},
+		{"no, with a parameter", "Auto-Submitted: no; x=y", false},
+		{"no, with a comment", "Auto-Submitted: no (a human)", false},
+		{"replied", "Auto-Submitted: auto-replied", true},
+		{"replied, in capitals", "auto-submitted: AUTO-Replied", true},
+		{"generated", "Auto-Submitted: auto-generated; type=x", true},
+		{"notified", "Auto-Submitted: auto-notified", true},
+		{"folded", "Auto-Submitted:\n auto-replied", true},
+		{"begins with no", "Auto-Submitted: nobody", true},
+		{"ends with no", "Auto-Submitted: x no", true},
+		{"nothing", "Auto-Submitted:", true},
+		{"no, and a second", "Auto-Submitted: no\nAuto-Submitted: auto-replied", true},
+		{"a second that says no", "Auto-Submitted: auto-replied\nAuto-Submitted: no", true},
+		{"an expansion", "Auto-Submitted: ${run{x}}", true},
+		{"words of a question", "Auto-Submitted: no end=1 auto=", true},
+		{"8 bits", "Auto-Submitted: \xff\xfe", true},
+		{"much", "Auto-Submitted: no" + strings.Repeat("\n ", 5000) + "x", true},
+		{"much of no", "Auto-Submitted: no" + strings.Repeat("\n ", 5000), false},
+		{"another header", "X-Auto-Submitted: auto-replied", false},
+		{"in the body", "To: a@b.example\n\nAuto-Submitted: auto-replied", false},
+	} {
+		h.Forget()
+		if _, r := s.Mail("x@remote.test", []string{"bob@local.test"}, c.header+"\nSubject: x\n\nx\n"); r.Code != 250 {
+			t.Errorf("%s: %s", c.name, r)
+			continue
+		}
+		if q := last(t, h); q.Auto != c.want {
+			t.Errorf("%s: %t", c.name, q.Auto)
+		}
+	}
+	s.Quit()
+	b.CheckLogs()
+}
+
 // TestRealHost: what Exim knows of a host name is told, and that it does not know any;
 // and asking makes it look up nothing.
 func TestRealHost(t *testing.T) {
@@ -186,5 +235,20 @@ func TestRealHost(t *testing.T) {
 		if !strings.Contains(l, "reverse lookup check") { // the site's own statement
 			t.Error(l)
 		}
+	}
+}
+
+// TestTooManyRecipients: a question with more recipients than Exim keeps is nobody's.
+func TestTooManyRecipients(t *testing.T) {
+	q := wire.Question{Plan: "ab", Stage: "data", Half: "after", Traffic: "inbound", Events: []string{"message"}, Nonce: "1", Recipient: "a@b"}
+	for range wire.MostRecipients - 1 {
+		q.Others = append(q.Others, "a@b")
+	}
+	if _, err := wire.ParseQuestion([]byte(q.String())); err != nil {
+		t.Errorf("%d recipients: %v", wire.MostRecipients, err)
+	}
+	q.Others = append(q.Others, "a@b")
+	if _, err := wire.ParseQuestion([]byte(q.String())); err == nil {
+		t.Errorf("%d recipients pass", wire.MostRecipients+1)
 	}
 }

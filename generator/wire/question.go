@@ -22,6 +22,7 @@ type Question struct {
 	Sender    string     // "" before MAIL, and for the null sender
 	Recipient string     // "" before RCPT; at predata and data the first of the message's
 	Others    []string   // further recipients of the message, at predata and data
+	Ours      []bool     // of each of these recipients, Recipient first: its domain is the site's own; nil where that is so of none
 	Auth      string     // "" where nobody authenticated
 
 	// What Exim knows already of the client's host name, where it has looked (its
@@ -35,80 +36,23 @@ type Question struct {
 	// At rcpt: this recipient will not be among those of the questions at predata and
 	// data, because KeptRecipients is reached.
 	Unkept bool
+	// At data: the message says of itself that no human wrote it (RFC 3834).
+	Auto bool
 }
+
+// IsOurs says whether the recipient, counted from Recipient on, is in one of the site's
+// own domains. Only where a list learns from the traffic does a question say so.
+func (q *Question) IsOurs(i int) bool { return i < len(q.Ours) && q.Ours[i] }
+
+// OursMark stands before a recipient of the site's own, in questions at predata and
+// data. It is no letter of base64.
+const OursMark = "."
 
 // What stands for a host name where there is none. No host name is like them.
 const (
 	HostNone    = "-"
 	HostUnclear = "~"
 )
-
-// The Exim text that fills the words.
-const (
-	exprClient    = `$sender_host_address`
-	exprHelo      = `${base64:$sender_helo_name}`
-	exprSender    = `${base64:$sender_address}`
-	exprRecipient = `${base64:$local_part@$domain}`
-	exprAuth      = `${base64:$authenticated_id}`
-
-	// Reading $sender_host_name, and def: of it, makes Exim look the name up. What
-	// $sender_fullhost begins with says without that whether there is one: the name
-	// itself, or else the HELO name in parentheses, or the address in brackets.
-	exprHost = `${if match{$sender_fullhost}{^[^(\\[]}{${base64:$sender_host_name}}{${if bool{$host_lookup_deferred}{~}{${if bool{$host_lookup_failed}{-}}}}}}`
-
-	// The raw header: decoded, an encoded word in a name could hold an address. Two
-	// headers, or two addresses, make what ${address:} takes for no address at all. An
-	// address that is too long to be one (RFC 5321, 4.5.3.1) is none.
-	exprFrom = `${if match{${address:$rheader_from:}}{^.\{1,256\}@[^@]\{1,255\}\\z}{${base64:$0}}}`
-)
-
-// Expressions for the words of a question that depend on where it is asked. The
-// emitter chooses; package wire only knows how each is encoded.
-type Expressions struct {
-	Traffic   string // expands to the traffic
-	Events    string // expands to the events, separated by commas
-	Recipient string // expands to the recipient, or recipients; "" before RCPT
-	Helo      bool
-	Sender    bool
-	Host      bool   // what Exim knows of the client's host name
-	From      bool   // the address of the From header, at data
-	Dkim      string // expands to the domains whose signatures verified, at data; "" for none
-	Kept      string // expands to the message's recipients that were kept so far, at rcpt; "" where it does not matter
-}
-
-// Recipient expands, in an RCPT ACL, to the recipient as a question carries it.
-const Recipient = exprRecipient
-
-// QuestionText is the Exim text that expands into a question, without its final
-// newline: Exim puts it into a variable first, so that a question that is asked
-// twice is the same twice.
-func QuestionText(planID, stage, half string, e Expressions) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "v=1 plan=%s at=%s.%s traffic=%s events=%s nonce=$pid.$tod_epoch_l ip=%s", planID, stage, half, e.Traffic, e.Events, exprClient)
-	if e.Helo {
-		b.WriteString(" helo=" + exprHelo)
-	}
-	if e.Sender {
-		b.WriteString(" sender=" + exprSender)
-	}
-	if e.Recipient != "" {
-		b.WriteString(" rcpt=" + e.Recipient)
-	}
-	b.WriteString(" auth=" + exprAuth)
-	if e.Host {
-		b.WriteString(" host=" + exprHost)
-	}
-	if e.From {
-		b.WriteString(" from=" + exprFrom)
-	}
-	if e.Dkim != "" {
-		b.WriteString(" dkim=" + e.Dkim)
-	}
-	if e.Kept != "" {
-		fmt.Fprintf(&b, "${if >{${strlen:%s}}{%d}{ kept=no}}", e.Kept, KeptRecipients)
-	}
-	return b.String()
-}
 
 // String is the question as Exim sends it, with its final newline.
 func (q Question) String() string {
@@ -118,9 +62,9 @@ func (q Question) String() string {
 	if q.Client.IsValid() {
 		client = q.Client.String()
 	}
-	rcpt := enc([]byte(q.Recipient))
-	for _, other := range q.Others {
-		rcpt += "," + enc([]byte(other))
+	rcpt := q.mark(0) + enc([]byte(q.Recipient))
+	for i, other := range q.Others {
+		rcpt += "," + q.mark(i+1) + enc([]byte(other))
 	}
 	fmt.Fprintf(&b, "v=1 plan=%s at=%s.%s traffic=%s events=%s nonce=%s ip=%s helo=%s sender=%s rcpt=%s auth=%s",
 		q.Plan, q.Stage, q.Half, q.Traffic, strings.Join(q.Events, ","), q.Nonce, client,
@@ -141,12 +85,23 @@ func (q Question) String() string {
 	if q.Unkept {
 		b.WriteString(" kept=no")
 	}
+	if q.Auto {
+		b.WriteString(" auto=yes")
+	}
 	b.WriteString("\n")
 	return b.String()
 }
 
+// mark stands before the recipient, counted from Recipient on.
+func (q *Question) mark(i int) string {
+	if q.IsOurs(i) {
+		return OursMark
+	}
+	return ""
+}
+
 // questionWords are a question's words, those that it must have first.
-var questionWords = []string{"v", "plan", "at", "traffic", "events", "nonce", "ip", "helo", "sender", "rcpt", "auth", "host", "from", "dkim", "kept"}
+var questionWords = []string{"v", "plan", "at", "traffic", "events", "nonce", "ip", "helo", "sender", "rcpt", "auth", "host", "from", "dkim", "kept", "auto"}
 
 const requiredWords = 6
 
@@ -230,10 +185,7 @@ func (q *Question) take(name, value string) (err error) {
 	case "sender":
 		q.Sender, err = decode(value)
 	case "rcpt":
-		first, others, more := strings.Cut(value, ",")
-		if q.Recipient, err = decode(first); err == nil && more {
-			q.Others, err = decodeAll(others)
-		}
+		err = q.takeRecipients(value)
 	case "auth":
 		q.Auth, err = decode(value)
 	case "host":
@@ -248,11 +200,53 @@ func (q *Question) take(name, value string) (err error) {
 		if q.Unkept = value == "no"; !q.Unkept {
 			err = fmt.Errorf("neither there nor no")
 		}
+	case "auto":
+		if q.Auto = value == "yes"; !q.Auto {
+			err = fmt.Errorf("neither there nor yes")
+		}
 	default:
 		err = fmt.Errorf("unknown word")
 	}
 	return err
 }
+
+// takeRecipients reads recipients with commas between them, each in base64, with or
+// without a mark before it.
+func (q *Question) takeRecipients(value string) error {
+	for i, more := 0, true; more; i++ {
+		var word string
+		word, value, more = strings.Cut(value, ",")
+		word, ours := strings.CutPrefix(word, OursMark)
+		to, err := decode(word)
+		if err != nil {
+			return err
+		}
+		if i == MostRecipients {
+			return fmt.Errorf("more than %d recipients", MostRecipients)
+		}
+		if ours {
+			if to == "" {
+				return fmt.Errorf("a mark without a recipient")
+			}
+			if q.Ours == nil {
+				q.Ours = make([]bool, i, i+1)
+			}
+		}
+		if q.Ours != nil {
+			q.Ours = append(q.Ours, ours)
+		}
+		if i == 0 {
+			q.Recipient = to
+		} else {
+			q.Others = append(q.Others, to)
+		}
+	}
+	return nil
+}
+
+// MostRecipients is more than Exim's text can keep (the shortest address takes five of
+// KeptRecipients bytes); each costs the store several looks.
+const MostRecipients = 1024
 
 // host reads a host name, or what stands for there being none.
 func host(value string) (string, error) {

@@ -9,7 +9,8 @@
 //	v=1 plan=ID at=rcpt.after traffic=inbound events=recipient nonce=PID.TIME ip=192.0.2.1 helo=BASE64 sender=BASE64 rcpt=BASE64 auth=BASE64
 //
 // Where a policy needs them, there are more: host=BASE64 (or - or ~), the client's host
-// name as far as Exim has looked; from=BASE64 and dkim=BASE64,BASE64 at data; kept=no.
+// name as far as Exim has looked; from=BASE64 and dkim=BASE64,BASE64 at data; kept=no;
+// auto=yes at data; and a full stop before a recipient that is the site's own.
 //
 // Whatever a client can put into a value travels in base64, so no byte that SMTP
 // lets in can end a word or the line. An answer is one line without a newline:

@@ -39,17 +39,25 @@ func TestQuestionRoundTrip(t *testing.T) {
 		"every byte": with(func(q *wire.Question) {
 			q.Helo, q.Sender, q.Recipient, q.Auth = string(all), string(all), string(all), string(all)
 		}),
-		"injected words":   with(func(q *wire.Question) { q.Sender = "x\nv=1 sender=eHk= end=1 \r\n=" }),
-		"host name":        with(func(q *wire.Question) { q.Host = "mail.example.org" }),
-		"no host name":     with(func(q *wire.Question) { q.Host = wire.HostNone }),
-		"unclear":          with(func(q *wire.Question) { q.Host = wire.HostUnclear }),
-		"odd host name":    with(func(q *wire.Question) { q.Host = "--~" }),
-		"From":             with(func(q *wire.Question) { q.From = "a@b.example" }),
-		"a signature":      with(func(q *wire.Question) { q.Dkim = []string{"example.org"} }),
-		"signatures":       with(func(q *wire.Question) { q.Dkim = []string{"a.example", string(all), "a,b =", ""} }),
-		"not kept":         with(func(q *wire.Question) { q.Unkept = true }),
-		"all there can be": with(func(q *wire.Question) { q.Host, q.From, q.Dkim, q.Unkept = "h", "f", []string{"d", "e"}, true }),
-		"16 KiB each":      with(func(q *wire.Question) { q.Sender, q.Recipient = strings.Repeat("s", 16384), strings.Repeat("r", 16384) }),
+		"injected words": with(func(q *wire.Question) { q.Sender = "x\nv=1 sender=eHk= end=1 \r\n=" }),
+		"host name":      with(func(q *wire.Question) { q.Host = "mail.example.org" }),
+		"no host name":   with(func(q *wire.Question) { q.Host = wire.HostNone }),
+		"unclear":        with(func(q *wire.Question) { q.Host = wire.HostUnclear }),
+		"odd host name":  with(func(q *wire.Question) { q.Host = "--~" }),
+		"From":           with(func(q *wire.Question) { q.From = "a@b.example" }),
+		"a signature":    with(func(q *wire.Question) { q.Dkim = []string{"example.org"} }),
+		"signatures":     with(func(q *wire.Question) { q.Dkim = []string{"a.example", string(all), "a,b =", ""} }),
+		"not kept":       with(func(q *wire.Question) { q.Unkept = true }),
+		"automatic":      with(func(q *wire.Question) { q.Auto = true }),
+		"one of ours":    with(func(q *wire.Question) { q.Ours = []bool{true} }),
+		"several":        with(func(q *wire.Question) { q.Others = []string{"a@b", "c@d"} }),
+		"some of ours": with(func(q *wire.Question) {
+			q.Others, q.Ours = []string{".@b", "c@d", string(all)}, []bool{false, true, false, true}
+		}),
+		"all there can be": with(func(q *wire.Question) {
+			q.Host, q.From, q.Dkim, q.Unkept, q.Auto = "h", "f", []string{"d", "e"}, true, true
+		}),
+		"16 KiB each": with(func(q *wire.Question) { q.Sender, q.Recipient = strings.Repeat("s", 16384), strings.Repeat("r", 16384) }),
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := wire.ParseQuestion([]byte(q.String()))
@@ -135,6 +143,15 @@ func TestParseQuestionRefuses(t *testing.T) {
 		"signatures apart by colons": replace("\n", " dkim=YQ==:YQ==\n"),
 		"kept":                       replace("\n", " kept=yes\n"),
 		"kept empty":                 replace("\n", " kept=\n"),
+		"auto":                       replace("\n", " auto=no\n"),
+		"auto empty":                 replace("\n", " auto=\n"),
+		"auto in capitals":           replace("\n", " auto=YES\n"),
+		"a mark, and no recipient":   regexp.MustCompile(`rcpt=\S+`).ReplaceAllString(whole, "rcpt=."),
+		"a mark behind a comma":      replace(" auth=", ",. auth="),
+		"two marks":                  replace("rcpt=", "rcpt=.."),
+		"a mark at the end":          replace(" auth=", ". auth="),
+		"another mark":               replace("rcpt=", "rcpt=,:"),
+		"a mark elsewhere":           replace("sender=", "sender=."),
 		"too long":                   replace("helo=", "helo="+strings.Repeat("YWFh", wire.MaxQuestion/4)),
 	} {
 		if q, err := wire.ParseQuestion([]byte(line)); err == nil {
@@ -162,6 +179,7 @@ func FuzzParseQuestion(f *testing.F) {
 	f.Add([]byte("v=1 v=1\n"))
 	f.Add([]byte("v=1 plan=ab at=data.after traffic=local events=a,b nonce=1.2 host=~ from=YQ== dkim=YQ==,,YQ== kept=no\n"))
 	f.Add([]byte("v=1 plan=ab at=data.after traffic=local events=a,b nonce=1.2 host=LQ== from= dkim=\n"))
+	f.Add([]byte("v=1 plan=ab at=data.after traffic=local events=a,b nonce=1.2 rcpt=YQ==,.Yg==,,.YQ== auto=yes\n"))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		q, err := wire.ParseQuestion(line)
 		if err != nil {

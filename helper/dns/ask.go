@@ -42,6 +42,9 @@ func (r *Resolver) ask(ctx context.Context, q query, servers []string) answer {
 				return answer{err: ctx.Err()}
 			}
 			a, tried := r.try(ctx, q, servers[n])
+			if tried == nil && errors.Is(a.err, ErrNotFound) && q.name != "" {
+				tried = r.believed(ctx, servers[n])
+			}
 			if tried == nil {
 				if len(servers) > 1 { // else it is the only one, or Probe's
 					r.preferred.Store(uint32(n))

@@ -13,10 +13,10 @@ package dns
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,14 +40,31 @@ const (
 	keepFound    = 10 * time.Minute
 	keepNotFound = 5 * time.Minute
 	keepFailed   = 15 * time.Second
+	keepRoot     = 2 * time.Minute // that a server is to be believed
 )
 
 const (
 	mostAnswers = 50_000           // remembered, at most
 	mostMemory  = 32 << 20         // bytes of them, about
-	mostFlights = 256              // lookups at once; a resolver that is slow must not cost more
 	flightTime  = 10 * time.Second // for one lookup, all tries and servers
 	tryTime     = 2 * time.Second  // for one try, where Options do not say
+
+	// waitTime is how long a lookup waits for a place: some rounds of a resolver that
+	// works, so that a burst of first contacts is not let in unseen. With one that is dead
+	// it is lost.
+	waitTime = 250 * time.Millisecond
+)
+
+// How many lookups there are at once. Each costs a socket and about 16 kB, and lasts for
+// seconds where nobody answers. The names of one account are those that the policies name
+// and the reverse names of clients; those of the other are what clients and senders name:
+// whoever fills that leaves the first alone. Nor does one zone, dead for reasons of its own
+// or by intent, get more than a part of either: of the first a greater one, as every
+// question asks the same DNS lists.
+const (
+	mostOwn, ownParts         = 1024, 4
+	mostChosen, chosenParts   = 2048, 8
+	mostWaiting, defaultParts = 2048, 8 // that wait for a place, per account; parts of a NewBudget
 )
 
 // Options of New; the zero value asks the machine's resolvers.
@@ -55,28 +72,35 @@ type Options struct {
 	Servers []string         // "address:port"; none: those of /etc/resolv.conf
 	Timeout time.Duration    // for one try at one server; 0: 2 s
 	Clock   func() time.Time // for how long answers are remembered; nil: time.Now
+	Log     *slog.Logger     // nil: nothing is logged
 }
 
 // Resolver asks, and remembers answers for some minutes. It may be used by anybody at
 // any time. A lookup goes on when its asker has no more time: the next one finds the
-// answer.
+// answer. That a name does not exist is only said where the server that says so can be
+// believed (see root.go).
 type Resolver struct {
-	timeout   time.Duration
-	clock     func() time.Time
-	servers   *servers
-	preferred atomic.Uint32 // which server is asked first: the last that answered
-
-	mu      sync.Mutex
-	flights map[query]*flight
-	known   *recent.Cache[query, answer]
-
-	asked, remembered, failed atomic.Uint64
+	*resolver
+	budget *Budget // the account of its lookups
 }
 
-// query is what a server is asked: a name in lower case without its last dot.
-type query struct {
-	name string
-	kind dnsmessage.Type
+// resolver is what a Resolver and the one for names that strangers choose share.
+type resolver struct {
+	timeout   time.Duration
+	patience  time.Duration // see waitTime
+	clock     func() time.Time
+	log       *slog.Logger
+	servers   *servers
+	preferred atomic.Uint32 // which server is asked first: the last that answered
+	known     *recent.Cache[query, answer]
+	chosen    *Budget
+
+	mu      sync.Mutex
+	flights map[query]*flight // those that wait for a place, too
+	doubted map[string]bool   // servers that deny what is not believed
+	budgets []*Budget
+
+	asked, remembered, failed atomic.Uint64
 }
 
 // answer is what came of it: at most one of the lists, or an error, ErrNotFound or one
@@ -88,38 +112,66 @@ type answer struct {
 	err   error
 }
 
-// flight is a query that is on its way, for all who want to know.
-type flight struct {
-	done chan struct{} // closed when answer is there
-	answer
-}
-
 // Stats counts since the start.
 type Stats struct {
-	Asked  uint64 // lookups that went out to a server
-	Known  uint64 // lookups answered from memory
-	Failed uint64 // of those asked: ended without a clear answer
+	Asked   uint64 // lookups that went out to a server
+	Known   uint64 // lookups answered from memory
+	Failed  uint64 // of those asked: ended without a clear answer
+	Refused uint64 // lookups, and searches for facts, that were not begun: too many at once
 }
 
-// New makes a Resolver.
+// New makes a Resolver, for names that nobody chooses but the policies, and for the
+// reverse names of clients.
 func New(o Options) *Resolver {
-	r := &Resolver{
-		timeout: o.Timeout, clock: o.Clock, flights: map[query]*flight{},
+	r := &Resolver{resolver: &resolver{
+		timeout: o.Timeout, patience: waitTime, clock: o.Clock, log: o.Log,
+		flights: map[query]*flight{}, doubted: map[string]bool{},
 		known: recent.New[query, answer](mostAnswers, mostMemory),
-	}
+	}}
 	if r.timeout <= 0 {
 		r.timeout = tryTime
 	}
 	if r.clock == nil {
 		r.clock = time.Now
 	}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
 	r.servers = &servers{given: slices.Clone(o.Servers), path: resolvConf, clock: r.clock}
+	r.budget = r.newBudget("lookups of clients' names and of DNS lists", mostOwn, mostWaiting, ownParts)
+	r.chosen = r.newBudget("lookups of what clients and senders name", mostChosen, mostWaiting, chosenParts)
 	return r
+}
+
+// Chosen is the same Resolver for names that clients and senders choose: HELO names,
+// SPF records and what they name, host names that an address claims to have. What it asks
+// is on another account.
+func (r *Resolver) Chosen() *Resolver { return &Resolver{r.resolver, r.chosen} }
+
+// NewBudget makes a budget for what else is done for strangers, of which each zone may
+// have an eighth. Stats counts what it refuses, and the log says when that begins and when
+// it is over; what says there of what it is.
+func (r *Resolver) NewBudget(what string, most int) *Budget {
+	return r.newBudget(what, most, 0, defaultParts)
+}
+
+func (r *Resolver) newBudget(what string, most, waiting, parts int) *Budget {
+	b := newBudget(what, most, waiting, parts, r.log, r.clock)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.budgets = append(r.budgets, b)
+	return b
 }
 
 // Stats says what it did so far.
 func (r *Resolver) Stats() Stats {
-	return Stats{Asked: r.asked.Load(), Known: r.remembered.Load(), Failed: r.failed.Load()}
+	s := Stats{Asked: r.asked.Load(), Known: r.remembered.Load(), Failed: r.failed.Load()}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, b := range r.budgets {
+		s.Refused += b.refused.Load()
+	}
+	return s
 }
 
 // Servers are those that would be asked now, "address:port".
@@ -128,7 +180,7 @@ func (r *Resolver) Servers() []string { return slices.Clone(r.servers.list()) }
 // Probe asks one server ("address:port") for the root's name servers, past what is
 // remembered: a working resolver has an answer.
 func (r *Resolver) Probe(ctx context.Context, server string) error {
-	a := r.ask(ctx, query{"", dnsmessage.TypeNS}, []string{server})
+	a := r.ask(ctx, root(server), []string{server})
 	if a.err != nil {
 		return dnsError(a.err, ".", ctx)
 	}
@@ -196,9 +248,8 @@ func IPAddrs(addrs []netip.Addr) []net.IPAddr {
 
 // both looks up both kinds of addresses, at once.
 func (r *Resolver) both(ctx context.Context, host string) answer {
-	second := make(chan answer, 1)
-	go func() { second <- r.lookup(ctx, host, dnsmessage.TypeAAAA) }()
-	v4, v6 := r.lookup(ctx, host, dnsmessage.TypeA), <-second
+	second := r.begin(host, dnsmessage.TypeAAAA)
+	v4, v6 := r.lookup(ctx, host, dnsmessage.TypeA), second.wait(ctx)
 	for _, a := range []answer{v4, v6} {
 		if a.err != nil && !errors.Is(a.err, ErrNotFound) {
 			return a
@@ -212,84 +263,7 @@ func (r *Resolver) both(ctx context.Context, host string) answer {
 
 // lookup finds an answer: the one remembered, the one on its way, or a new one.
 func (r *Resolver) lookup(ctx context.Context, name string, kind dnsmessage.Type) answer {
-	name = strings.TrimSuffix(lower(name), ".")
-	if !possible(name) {
-		return answer{err: ErrNotFound}
-	}
-	f, err := r.fly(query{name, kind})
-	if err != nil {
-		return answer{err: err}
-	}
-	select {
-	case <-f.done: // first, where both are so
-		return f.answer
-	default:
-	}
-	select {
-	case <-f.done:
-		return f.answer
-	case <-ctx.Done():
-		return answer{err: ctx.Err()}
-	}
-}
-
-// landed is the done of answers that are there.
-var landed = func() chan struct{} {
-	c := make(chan struct{})
-	close(c)
-	return c
-}()
-
-var errTooMany = errors.New("too many lookups at once")
-
-// fly finds the flight for a query, or starts one.
-func (r *Resolver) fly(q query) (*flight, error) {
-	if a, ok := r.known.Get(q, r.clock()); ok {
-		r.remembered.Add(1)
-		return &flight{landed, a}, nil
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if f := r.flights[q]; f != nil {
-		return f, nil
-	}
-	if len(r.flights) >= mostFlights {
-		r.failed.Add(1)
-		return nil, errTooMany
-	}
-	f := &flight{done: make(chan struct{})}
-	r.flights[q] = f
-	r.asked.Add(1)
-	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), flightTime)
-		defer cancel()
-		f.answer = r.ask(ctx, q, r.servers.list())
-		r.remember(q, f.answer)
-		r.mu.Lock()
-		delete(r.flights, q)
-		r.mu.Unlock()
-		close(f.done)
-	}()
-	return f, nil
-}
-
-func (r *Resolver) remember(q query, a answer) {
-	keep := keepFound
-	switch {
-	case errors.Is(a.err, ErrNotFound):
-		keep = keepNotFound
-	case a.err != nil:
-		keep = keepFailed
-		r.failed.Add(1)
-	}
-	cost := 300 + len(q.name) + 24*len(a.addrs)
-	for _, t := range a.texts {
-		cost += 16 + len(t)
-	}
-	for _, mx := range a.mx {
-		cost += 24 + len(mx.Host)
-	}
-	r.known.Put(q, a, cost, r.clock().Add(keep))
+	return r.begin(name, kind).wait(ctx)
 }
 
 // dnsError is an error as the standard library has them; nil for nil.

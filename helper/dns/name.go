@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"golang.org/x/net/publicsuffix"
 )
 
 // Reverse is an address as the names of reverse lookups and of DNS lists begin:
@@ -27,6 +29,40 @@ func reverseZone(addr netip.Addr) string {
 		return "in-addr.arpa"
 	}
 	return "ip6.arpa"
+}
+
+// Zone is what a name has in common with others that the same servers answer for, as far
+// as names can tell: the domain that somebody registered, or the reverse zone of a /16, or
+// of a /32 of IPv6. Domains below which a company lets out names are one zone.
+func Zone(name string) string {
+	name = strings.TrimSuffix(lower(name), ".")
+	switch {
+	case strings.HasSuffix(name, ".in-addr.arpa"):
+		return lastLabels(name, 2+2)
+	case strings.HasSuffix(name, ".ip6.arpa"):
+		return lastLabels(name, 8+2)
+	}
+	suffix, public := publicsuffix.PublicSuffix(name)
+	for !public && strings.Contains(suffix, ".") {
+		_, above, _ := strings.Cut(suffix, ".")
+		suffix, public = publicsuffix.PublicSuffix(above)
+	}
+	return lastLabels(name, strings.Count(suffix, ".")+2)
+}
+
+// ReverseZone is the Zone of an address's reverse name.
+func ReverseZone(addr netip.Addr) string { return Zone(Reverse(addr) + reverseZone(addr)) }
+
+// lastLabels are the last labels of a name, so many or all.
+func lastLabels(name string, most int) string {
+	for i := len(name) - 1; i >= 0; i-- {
+		if name[i] == '.' {
+			if most--; most == 0 {
+				return name[i+1:]
+			}
+		}
+	}
+	return name
 }
 
 // possible says whether DNS can hold a name: labels of 1 to 63 bytes, 253 in all. The

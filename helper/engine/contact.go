@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"exipol/generator/plan"
+	"exipol/generator/wire"
 )
 
 // keyed is one key of a contact, and its row.
@@ -70,8 +71,9 @@ func (c *contact) inTime(g *greylist, now time.Time) bool {
 	return c.known && now.UnixMilli()-c.first >= g.Delay.Milliseconds()
 }
 
-// letIn notes that all keys passed, or moves their ends on.
-func (c *contact) letIn(j *judgement, g *greylist, now time.Time) {
+// letIn notes that all keys passed, or moves their ends on. It says whether there was
+// anything to note.
+func (c *contact) letIn(j *judgement, g *greylist, now time.Time) (noted bool) {
 	ms := now.UnixMilli()
 	if j.explain && c.known {
 		c.explainPass(j, ms)
@@ -89,7 +91,20 @@ func (c *contact) letIn(j *judgement, g *greylist, now time.Time) {
 			}
 			k.row.Expires = end
 		}
+		noted = true
 		j.always = append(j.always, PutSeen{g.table, k.key, k.row})
+	}
+	return noted
+}
+
+// prolong moves on the ends of those keys that have passed, and no others.
+func (c *contact) prolong(j *judgement, g *greylist, now time.Time) {
+	end := now.UnixMilli() + g.Remember.Milliseconds()
+	for _, k := range c.rows {
+		if k.live && k.row.Passed != 0 && k.row.Expires != end {
+			k.row.Expires = end
+			j.always = append(j.always, PutSeen{g.table, k.key, k.row})
+		}
 	}
 }
 
@@ -104,9 +119,13 @@ func (c *contact) explainPass(j *judgement, ms int64) {
 }
 
 // note writes down the first contact of the keys that have none. A further name of a
-// client that waits already waits with it. The reasons stand in one row of each
-// recipient only, so that they can be counted.
-func (c *contact) note(j *judgement, g *greylist, why []string, now time.Time) {
+// client that waits already waits with it. The reasons, and who it was, stand in one
+// row of each recipient only, so that they can be counted.
+func (c *contact) note(j *judgement, g *greylist, why []string, q *wire.Question, now time.Time) {
+	kept := g.Retry.Milliseconds()
+	if j.observe {
+		kept = max(kept, ObservedFor.Milliseconds())
+	}
 	for _, k := range c.rows {
 		if k.live {
 			continue
@@ -115,12 +134,27 @@ func (c *contact) note(j *judgement, g *greylist, why []string, now time.Time) {
 		if !waits {
 			first = now.UnixMilli()
 		}
-		row := SeenRow{First: first, Expires: first + g.Retry.Milliseconds()}
+		row := SeenRow{First: first, Expires: first + kept}
 		if !waits && k.name == c.names-1 {
-			row.Why = strings.Join(why, ",")
+			row.Why, row.Who = strings.Join(why, ","), who(q)
 		}
 		j.always = append(j.always, PutSeen{g.table, k.key, row})
 	}
+}
+
+// ObservedFor is how long an observing greylist keeps those who did not write again, at
+// least: whoever decides whether to enforce it wants to see more than a day of them. They
+// count as waiting for no longer than a retry does.
+const ObservedFor = 14 * 24 * time.Hour
+
+// who is a question's client, for people: its address, and its host name if Exim knows
+// one, else the HELO name in brackets.
+func who(q *wire.Question) string {
+	name := q.Host
+	if name == "" || name == wire.HostNone || name == wire.HostUnclear {
+		name = "(" + q.Helo[:min(len(q.Helo), 255)] + ")"
+	}
+	return strings.ToValidUTF8(q.Client.String()+" "+name, "?")
 }
 
 // firstOf is the earliest first contact of one recipient, under any name.

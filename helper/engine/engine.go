@@ -131,15 +131,22 @@ func (e *Engine) known(refs []plan.Ref) error {
 // knownFacts proves that every fact of a greylist can be found out: one that nobody
 // knows would be asked for in vain, for ever.
 func (e *Engine) knownFacts(g *greylist) error {
-	for _, f := range slices.Concat(g.Suspicious, g.Spare) {
+	for _, f := range g.Suspicious {
 		switch f.Name {
-		case plan.NoReverseDNS, plan.HeloMismatch, plan.DynamicName, plan.DNSList, plan.SPFFail, plan.NoDNSWL, plan.DNSWL, plan.InPool:
+		case plan.NoReverseDNS, plan.HeloMismatch, plan.DynamicName, plan.DNSList, plan.SPFFail, plan.NoDNSWL:
+		default:
+			return fmt.Errorf("suspicious: no such fact is called %q", f.Name)
+		}
+	}
+	for _, f := range g.Spare {
+		switch f.Name {
+		case plan.DNSWL, plan.InPool:
 		case plan.SPFPass:
 			if e.lists[f.Arg] == nil {
 				return fmt.Errorf("%s: no list %q in this plan", f.Name, f.Arg)
 			}
 		default:
-			return fmt.Errorf("no fact is called %q", f.Name)
+			return fmt.Errorf("spare: no such fact is called %q", f.Name)
 		}
 	}
 	for _, r := range g.Urgent {

@@ -75,7 +75,11 @@ func (e *Engine) judgeGrey(j *judgement, g *greylist, h *hearing) error {
 		return err
 	}
 	if c.passed {
-		c.letIn(j, g, h.now)
+		if c.letIn(j, g, h.now) && g.keyByPool && h.pool() == "" {
+			if err := j.keepDomain(g, h); err != nil {
+				return err
+			}
+		}
 		j.credit(g, client, h.now)
 		return nil
 	}
@@ -106,7 +110,9 @@ func (e *Engine) judgeContact(j *judgement, g *greylist, h *hearing, c *contact,
 	if n.unsure {
 		h.ask(spfFact)
 		if !retried { // otherwise only the name is missing under which it came back
-			e.inquire(g, h)
+			if _, err := e.inquire(g, h); err != nil {
+				return err
+			}
 		}
 		j.mustKnow(h)
 		return nil
@@ -122,14 +128,31 @@ func (e *Engine) judgeContact(j *judgement, g *greylist, h *hearing, c *contact,
 		j.credit(g, client, h.now)
 		return nil
 	}
-	why, suspicious := e.suspect(j, g, h, c)
-	if !suspicious {
-		return nil
+	why, suspicious, err := e.suspect(j, g, h, c)
+	if err != nil || !suspicious {
+		return err
 	}
 	j.verdict, j.by, j.why = plan.Defer, j.ref, why
 	j.always = append(j.always, pairs...)
-	c.note(j, g, why, h.now)
+	c.note(j, g, why, &h.q, h.now)
 	c.explain(j, g, why, h.now)
+	return nil
+}
+
+// keepDomain moves on the ends of the rows that a contact has under its sender's domain,
+// where it passed there: mail that always comes from the same network never asks for
+// SPF, and must not be forgotten by the domain's other hosts. That SPF would pass is not
+// proven for that, nor need it be: whoever is let in by such a row proves it.
+func (j *judgement) keepDomain(g *greylist, h *hearing) error {
+	name := h.presumed()
+	if name == "" {
+		return nil
+	}
+	var c contact
+	if err := c.read(g, h, name); err != nil {
+		return err
+	}
+	c.prolong(j, g, h.now)
 	return nil
 }
 

@@ -119,10 +119,10 @@ func (h *hearing) names(wanted bool) names {
 	if !wanted {
 		return names{}
 	}
-	if pool := h.pool(); pool != "" {
-		return names{first: "pool:" + pool}
+	out := names{first: h.surely()}
+	if h.pool() != "" {
+		return out
 	}
-	out := names{first: normalize.Client(h.q.Client, netV4, netV6)}
 	switch h.spfPasses() {
 	case Unasked:
 		out.unsure = true
@@ -135,13 +135,14 @@ func (h *hearing) names(wanted bool) names {
 // The net of a client that no pool has: as client.net in the policies.
 const netV4, netV6 = 24, 64
 
-// name is the one name of the client for a key that has room for one only.
-func (h *hearing) name() (name string, unsure bool) {
-	n := h.names(true)
-	if n.second != "" {
-		return n.second, false
+// surely is the name of the client that needs no asking: the named pool, else the net.
+// It is the only one that limits count by. Whoever has many domains could choose among
+// as many names by SPF, and would have a rate for each.
+func (h *hearing) surely() string {
+	if pool := h.pool(); pool != "" {
+		return "pool:" + pool
 	}
-	return n.first, n.unsure
+	return normalize.Client(h.q.Client, netV4, netV6)
 }
 
 // presumed is the second name that the client has if SPF passes.

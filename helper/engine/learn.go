@@ -106,9 +106,10 @@ func learnable(address string) (whole, domain string) {
 }
 
 // learn puts into a list what this message names, if it is accepted. It has no say in
-// that, and whoever is exempt from policies teaches like anybody else. Mail within one
-// domain teaches nothing: its recipient is one of one's own, in whose name only
-// a forger writes from outside.
+// that, and whoever is exempt from policies teaches like anybody else. Mail to the
+// site's own domains, and within one domain, teaches nothing: its recipient is one of
+// one's own, in whose name only a forger writes from outside. Neither does an automatic
+// message: what it answers may be spam.
 func (j *judgement) learn(l *list, h *hearing) error {
 	switch {
 	case off(h.live.Runtime, l.ref, h.now):
@@ -116,6 +117,9 @@ func (j *judgement) learn(l *list, h *hearing) error {
 		return nil
 	case h.q.Sender == "":
 		j.say("", plan.Accept, "learns nothing from a null sender")
+		return nil
+	case h.q.Auto:
+		j.say("", plan.Accept, "learns nothing from an automatic message")
 		return nil
 	}
 	_, own := learnable(h.q.Sender)
@@ -126,7 +130,7 @@ func (j *judgement) learn(l *list, h *hearing) error {
 		}
 		for i := range h.recipients() {
 			what, domain := learnable(h.recipient(i))
-			if domain == "" || domain == own {
+			if domain == "" || domain == own || h.q.IsOurs(i) {
 				continue
 			}
 			if from.From == "recipient.domain" {

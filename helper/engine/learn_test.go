@@ -32,6 +32,12 @@ func sends(to ...string) wire.Question {
 	})
 }
 
+// ours says of each recipient whether it is the site's own.
+func ours(q wire.Question, is ...bool) wire.Question {
+	q.Ours = is
+	return q
+}
+
 // learned is what the store holds for the list.
 func (w *world) learned() []string {
 	var out []string
@@ -55,6 +61,9 @@ func TestLearn(t *testing.T) {
 		"domain":             {[]string{"recipient.domain"}, sends("alice@Example.ORG."), []string{"@example.org"}},
 		"both":               {[]string{"recipient", "recipient.domain"}, sends("alice@example.org"), []string{"@example.org", "alice@example.org"}},
 		"all of them":        {[]string{"recipient"}, sends("a@example.org", "b@example.net", "A@example.org"), []string{"a@example.org", "b@example.net"}},
+		"the site's own":     {[]string{"recipient", "recipient.domain"}, ours(sends("a@example.net", "b@example.org", "c@example.org"), true, false, true), []string{"@example.org", "b@example.org"}},
+		"all the site's own": {[]string{"recipient", "recipient.domain"}, ours(sends("a@example.net", "b@example.org"), true, true), nil},
+		"automatic":          {[]string{"recipient"}, func() wire.Question { q := sends("a@example.org"); q.Auto = true; return q }(), nil},
 		"one's own domain":   {[]string{"recipient", "recipient.domain"}, sends("carol@EXAMPLE.com", "a@example.org"), []string{"@example.org", "a@example.org"}},
 		"null sender":        {[]string{"recipient"}, func() wire.Question { q := sends("a@example.org"); q.Sender = ""; return q }(), nil},
 		"another traffic":    {[]string{"recipient"}, func() wire.Question { q := sends("a@example.org"); q.Traffic = plan.Relay; return q }(), nil},

@@ -25,12 +25,7 @@ func (e *Engine) judgeLimit(j *judgement, l *plan.Limit, h *hearing) error {
 	}
 	t := tallying{limit: l, table: rows(l.Ref(), l.Mode)}
 	if pooled(l.Key) || l.Distinct != nil && l.Distinct.Field == "pool" {
-		var unsure bool
-		if t.name, unsure = h.name(); unsure {
-			h.ask(spfFact)
-			j.mustKnow(h)
-			return nil
-		}
+		t.name = h.surely()
 	}
 	t.key = key(l.Key, &h.q, h.q.Recipient, t.name)
 	weight, always := weigh(l, &h.q)

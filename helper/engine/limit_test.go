@@ -453,8 +453,13 @@ func TestNewRefuses(t *testing.T) {
 		"forwarder":  func(p *plan.Plan) { p.Forwarders = []string{"x"} },
 		"pool":       func(p *plan.Plan) { p.Greylists[0].Except = []plan.Ref{{Pool: "nobody"}} },
 		"suspicious": func(p *plan.Plan) { p.Greylists[0].Suspicious = []plan.Fact{{Name: "ugly"}} },
-		"spare":      func(p *plan.Plan) { p.Greylists[0].Spare = []plan.Fact{{Name: plan.SPFPass, Arg: "nobody"}} },
-		"urgent":     func(p *plan.Plan) { p.Greylists[0].Urgent = []plan.Ref{{List: "nobody"}} },
+		"spf_pass": func(p *plan.Plan) {
+			p.Greylists[0].Suspicious = []plan.Fact{{Name: plan.SPFPass, Arg: "known"}}
+			p.Lists = []plan.List{knownList}
+		},
+		"spared": func(p *plan.Plan) { p.Greylists[0].Spare = []plan.Fact{noName} },
+		"spare":  func(p *plan.Plan) { p.Greylists[0].Spare = []plan.Fact{{Name: plan.SPFPass, Arg: "nobody"}} },
+		"urgent": func(p *plan.Plan) { p.Greylists[0].Urgent = []plan.Ref{{List: "nobody"}} },
 		"not learned": func(p *plan.Plan) {
 			p.Lists = []plan.List{{Name: "x"}}
 			p.Stages[3].After[0].Policies = []string{"list.x"}

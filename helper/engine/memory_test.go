@@ -2,10 +2,12 @@ package engine_test
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,6 +38,19 @@ func (m *memory) Seen(policy, key string) (engine.SeenRow, bool, error) {
 	m.reads = append(m.reads, "seen "+policy)
 	row, ok := m.seen[[2]string{policy, key}]
 	return row, ok, m.fail
+}
+
+// broken is a store that fails for the keys, or the tables, that begin so.
+type broken struct {
+	*memory
+	at string
+}
+
+func (b broken) Seen(policy, key string) (engine.SeenRow, bool, error) {
+	if strings.HasPrefix(key, b.at) || strings.HasPrefix(policy, b.at) {
+		return engine.SeenRow{}, false, errors.New("broken")
+	}
+	return b.memory.Seen(policy, key)
 }
 
 func (m *memory) Count(policy, key string, window time.Duration, from, to int64) (n int64, err error) {

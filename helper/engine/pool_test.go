@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -218,15 +219,102 @@ func TestExceptPool(t *testing.T) {
 	w.want(says(plan.Recipient), later, ref)
 }
 
-// TestLimitByPool counts under the strongest name.
+// TestUsedFromOneNetOnly: mail that always comes from the same network asks for no
+// SPF; its sender's domain is not forgotten for that.
+func TestUsedFromOneNetOnly(t *testing.T) {
+	row := func(w *world, name string) engine.SeenRow {
+		return w.mem.seen[[2]string{ref, name + "|alice@example.org|bob@example.com"}]
+	}
+	for name, c := range map[string]struct {
+		change func(*plan.Grey)
+		event  string
+	}{
+		"recipients": {func(*plan.Grey) {}, plan.Recipient},
+		"messages":   {urgent, plan.WholeMessage},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, makePlan(codes, grey(byPool, c.change)))
+			w.truth = ownHosts
+			w.want(says(c.event, from(provider[0])), later, ref)
+			w.wait(5 * time.Minute)
+			w.want(says(c.event, from(provider[1])), accept, "")
+			for range 40 {
+				w.wait(25 * time.Hour)
+				if w.want(says(c.event, from(provider[1])), accept, ""); len(w.asked) > 0 {
+					t.Fatalf("asks for %v", w.asked)
+				}
+			}
+			w.want(says(c.event, from(provider[2])), accept, "")
+			w.want(says(c.event, from("198.18.0.1")), later, ref)
+			w.want(says(c.event, from(provider[2]), sender("new@example.org")), later, ref)
+			w.wait(time.Hour) // too little to be worth a write, or a look at the domain
+			w.mem.reads = nil
+			if d := w.want(says(c.event, from(provider[1])), accept, ""); len(d.Writes) > 0 || len(w.mem.reads) != 1 {
+				t.Errorf("reads %q, writes %+v", w.mem.reads, d.Writes)
+			}
+		})
+	}
+
+	// Only what is there, and has passed, is kept: there need be no SPF at all, and who
+	// waits under its domain goes on waiting.
+	w := newWorld(t, makePlan(grey(byPool)))
+	w.want(says(plan.Recipient), later, ref)
+	w.wait(5 * time.Minute)
+	w.want(says(plan.Recipient), accept, "")
+	w.wait(48 * time.Hour)
+	for _, there := range []bool{false, true} {
+		waits := engine.SeenRow{First: w.now.Add(-time.Hour).UnixMilli(), Expires: w.now.Add(23 * time.Hour).UnixMilli()}
+		if there {
+			w.mem.seen[[2]string{ref, "spf:example.org|alice@example.org|bob@example.com"}] = waits
+		}
+		if d := w.want(says(plan.Recipient), accept, ""); len(d.Writes) != 1 {
+			t.Errorf("writes %+v", d.Writes)
+		}
+		if got := row(w, "spf:example.org"); there != (got == waits) || !there && got != (engine.SeenRow{}) {
+			t.Errorf("%+v", got)
+		}
+		w.wait(48 * time.Hour)
+	}
+	// A named pool has one name only.
+	w.live.Pool = poolOf("big")
+	w.mem.seen[[2]string{ref, "pool:big|alice@example.org|bob@example.com"}] = row(w, "192.0.2.0/24")
+	w.mem.seen[[2]string{ref, "spf:example.org|alice@example.org|bob@example.com"}] = row(w, "192.0.2.0/24")
+	w.wait(48 * time.Hour)
+	if d := w.want(says(plan.Recipient), accept, ""); len(d.Writes) != 1 {
+		t.Errorf("in a pool it writes %+v", d.Writes)
+	}
+}
+
+// TestKeptDomainPassesErrorsOn: the store's.
+func TestKeptDomainPassesErrorsOn(t *testing.T) {
+	w := newWorld(t, makePlan(grey(byPool)))
+	w.want(says(plan.Recipient), later, ref)
+	w.wait(5 * time.Minute)
+	w.want(says(plan.Recipient), accept, "")
+	w.wait(48 * time.Hour)
+	if _, err := w.e.Decide(says(plan.Recipient), w.now, broken{w.mem, "spf:"}, w.live); err == nil {
+		t.Error("no error")
+	}
+}
+
+// TestLimitByPool counts under the named pool, else the net: by SPF a client could
+// choose among the names of all domains that let it pass.
 func TestLimitByPool(t *testing.T) {
 	w := newWorld(t, makePlan(limit("l", plan.UnknownRecipient, only(tier("t", plan.Deny, "1/1h")), func(l *plan.Limit) {
 		l.Key = []plan.Part{{Field: "pool"}}
 	})))
-	w.truth = ownHosts
+	w.truth = func(q wire.Question) engine.Facts {
+		_, domain, _ := strings.Cut(q.Sender, "@")
+		return engine.Facts{SPF: "pass", SPFDomain: domain}
+	}
 	w.want(says(plan.UnknownRecipient, from(provider[0])), accept, "")
-	w.want(says(plan.UnknownRecipient, from(provider[1])), plan.Deny, "limit.l/t")
+	w.want(says(plan.UnknownRecipient, from(provider[0]), sender("a@another.test")), plan.Deny, "limit.l/t")
+	w.want(says(plan.UnknownRecipient, from(provider[0]), sender("a@third.test")), plan.Deny, "limit.l/t")
+	w.want(says(plan.UnknownRecipient, from(provider[1])), accept, "")
 	w.want(says(plan.UnknownRecipient, from("198.18.0.1")), accept, "")
+	if len(w.asked) > 0 {
+		t.Errorf("asks for %v", w.asked)
+	}
 	w.want(says(plan.UnknownRecipient, from("198.18.1.1")), accept, "")
 	w.want(says(plan.UnknownRecipient, from("198.18.1.2")), plan.Deny, "limit.l/t")
 	w.live.Pool = poolOf("big")
@@ -239,7 +327,7 @@ func TestLimitByPool(t *testing.T) {
 	for k := range w.mem.counter {
 		keys[k.key] = true
 	}
-	for _, want := range []string{"spf:example.org", "198.18.0.0/24", "198.18.1.0/24", "pool:big"} {
+	for _, want := range []string{"203.0.0.0/24", "203.0.1.0/24", "198.18.0.0/24", "198.18.1.0/24", "pool:big"} {
 		if !keys[want] {
 			t.Errorf("nothing is counted for %s: %v", want, keys)
 		}
@@ -249,10 +337,12 @@ func TestLimitByPool(t *testing.T) {
 		l.Key, l.Distinct = []plan.Part{{Field: "recipient"}}, &plan.Part{Field: "pool"}
 	})))
 	d.truth = ownHosts
+	d.live.Pool = poolOf("big")
 	for _, ip := range provider {
 		d.want(says(plan.UnknownRecipient, from(ip)), accept, "")
 	}
-	d.want(says(plan.UnknownRecipient, from("198.18.0.1")), plan.Deny, "limit.d/t")
+	d.live.Pool = nil
+	d.want(says(plan.UnknownRecipient, from(provider[0])), plan.Deny, "limit.d/t")
 }
 
 // TestNoClient: local mail has no pool and no net, and one key.

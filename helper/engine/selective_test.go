@@ -135,6 +135,85 @@ func TestFirstContact(t *testing.T) {
 	}
 }
 
+// TestSpareLearned: a sender that the list has learned is in it for spf_pass, too, for as
+// long as it is remembered.
+func TestSpareLearned(t *testing.T) {
+	byHand := correspondents("recipient")
+	byHand.Entries = []plan.Entry{{Field: "sender", Pattern: "example.net"}}
+	for name, c := range map[string]struct {
+		list   plan.List
+		sender string
+		spf    string
+		want   string
+		hit    engine.Hit
+	}{
+		"learned":               {correspondents("recipient"), "Alice+x@Example.ORG", "pass", accept, engine.Hit{List: "list.correspondents", Field: "sender"}},
+		"by its domain":         {correspondents("recipient.domain"), "b@example.org", "pass", accept, engine.Hit{List: "list.correspondents", Field: "sender"}},
+		"written down":          {byHand, "b@example.net", "pass", accept, engine.Hit{List: "list.correspondents", Field: "sender", Pattern: "example.net"}},
+		"learned beside those":  {byHand, "alice@example.org", "pass", accept, engine.Hit{List: "list.correspondents", Field: "sender"}},
+		"learned, SPF fails":    {correspondents("recipient"), "alice@example.org", "fail", later, engine.Hit{}},
+		"learned, SPF unclear":  {correspondents("recipient"), "alice@example.org", "temperror", later, engine.Hit{}},
+		"another of its domain": {correspondents("recipient"), "b@example.org", "pass", later, engine.Hit{}},
+		"null sender":           {correspondents("recipient"), "", "pass", later, engine.Hit{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			event := plan.Recipient
+			if c.sender == "" {
+				event = plan.NullSender
+			}
+			w := newWorld(t, makePlan(c.list, grey(suspicious(noName), spare(plan.Fact{Name: plan.SPFPass, Arg: "correspondents"}))))
+			w.truth = facts(c.spf, "example.org", found{noName: engine.Yes})
+			w.ask(sends("alice@example.org"))
+			d := w.want(says(event, sender(c.sender)), c.want, map[string]string{later: ref}[c.want])
+			if c.want == accept && (len(d.Hits) != 1 || d.Hits[0] != c.hit) || c.want == later && len(d.Hits) > 0 {
+				t.Errorf("hits %+v", d.Hits)
+			}
+			listed := c.want == accept || strings.HasPrefix(name, "learned")
+			if slices.Contains(w.asked, spf) != listed {
+				t.Errorf("asks for %v", w.asked)
+			}
+			if c.hit.Pattern == "" && c.want == accept {
+				w.wait(60 * 24 * time.Hour)
+				w.want(says(event, sender(c.sender)), later, ref)
+			}
+		})
+	}
+	w := newWorld(t, makePlan(correspondents("recipient"), grey(spare(plan.Fact{Name: plan.SPFPass, Arg: "correspondents"}))))
+	for _, known := range []*engine.Facts{nil, {SPF: "pass"}} {
+		if _, err := w.e.Decide(says(plan.Recipient), w.now, broken{w.mem, "list."}, engine.Live{Facts: known}); err == nil {
+			t.Errorf("the store fails, and nobody says so (facts %+v)", known)
+		}
+	}
+	byPools := newWorld(t, makePlan(correspondents("recipient"), grey(byPool, spare(plan.Fact{Name: plan.SPFPass, Arg: "correspondents"}))))
+	if _, err := byPools.e.Decide(says(plan.Recipient), w.now, broken{w.mem, "list."}, engine.Live{}); err == nil {
+		t.Error("the store fails, and nobody says so")
+	}
+}
+
+// TestUrgentUnclear: SPF that is unclear proves nobody. An urgent sender is then judged
+// like any other, and on_failure decides where nothing suspicious is known.
+func TestUrgentUnclear(t *testing.T) {
+	for name, c := range map[string]struct {
+		suspicious []plan.Fact
+		found      engine.Finding // about its name
+		pass       string         // the verdict with on_failure = "pass"
+		deferred   string         // and with "defer"
+	}{
+		"everybody is greylisted": {nil, engine.No, later, later},
+		"spf_fail":                {[]plan.Fact{spfFails}, engine.No, accept, later},
+		"looks bad otherwise":     {[]plan.Fact{spfFails, noName}, engine.Yes, later, later},
+		"looks good":              {[]plan.Fact{noName}, engine.No, accept, accept},
+	} {
+		for word, want := range map[string]string{plan.Pass: c.pass, plan.LastKnown: c.pass, plan.Defer: c.deferred} {
+			w := newWorld(t, makePlan(codes, grey(urgent, suspicious(c.suspicious...), onFailure(word))))
+			w.truth = facts("temperror", "", found{noName: c.found})
+			if d := w.ask(says(plan.WholeMessage, sender("bounce@shop.example"))); d.Answer.Verdict != want || len(d.Hits) > 0 {
+				t.Errorf("%s, %s: %s, want %s; hits %+v", name, word, d.Answer.Verdict, want, d.Hits)
+			}
+		}
+	}
+}
+
 // TestEarlyRetry: the same is asked again; what is clean by now is let in, and what
 // cannot be found out is deferred for what it was deferred for.
 func TestEarlyRetry(t *testing.T) {

@@ -20,6 +20,7 @@ type SeenRow struct {
 	Counted int64  // when the last of them was counted
 	Expires int64  // from then on the row is as good as gone
 	Why     string // of a first contact: what was suspicious about it, "first_contact" where everybody is greylisted; "" for rows of other kinds
+	Who     string // of the same: the client's address, and its host name or (HELO name), for people to read
 }
 
 // Allowance is a list entry made at run time with `exipold allow`: what matches

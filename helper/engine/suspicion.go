@@ -20,28 +20,33 @@ const (
 // suspect says whether a contact that has not yet waited long enough is deferred, and
 // for what reasons. What must be found out for that is asked for all at once; until
 // then nothing is deferred.
-func (e *Engine) suspect(j *judgement, g *greylist, h *hearing, c *contact) (why []string, deferred bool) {
-	if e.spared(j, g, h) {
-		return nil, false
+func (e *Engine) suspect(j *judgement, g *greylist, h *hearing, c *contact) (why []string, deferred bool, err error) {
+	spared, err := e.spared(j, g, h)
+	if err != nil || spared {
+		return nil, false, err
 	}
-	if e.inquire(g, h) {
+	missing, err := e.inquire(g, h)
+	if err != nil {
+		return nil, false, err
+	}
+	if missing {
 		j.mustKnow(h)
-		return nil, false
+		return nil, false, nil
 	}
 	if len(g.Suspicious) == 0 {
-		return c.reasonsOr(firstContact), true
+		return c.reasonsOr(firstContact), true, nil
 	}
-	why, doubt := e.holding(g, h)
+	why, doubt := holding(g, h)
 	switch {
 	case len(why) > 0:
-		return why, true
+		return why, true, nil
 	case doubt && g.OnFailure == plan.Defer:
-		return c.reasonsOr(unclear), true
+		return c.reasonsOr(unclear), true, nil
 	}
 	if j.explain {
-		j.say("", plan.Accept, "nothing suspicious%s", e.doubts(g, h))
+		j.say("", plan.Accept, "nothing suspicious%s", doubts(g, h))
 	}
-	return nil, false
+	return nil, false, nil
 }
 
 // reasonsOr is why the contact was deferred the first time, else the one given.
@@ -73,55 +78,60 @@ var inPoolFact = plan.Fact{Name: plan.InPool}
 
 // spared says whether the contact is let in whatever else is suspicious about it, and
 // notes why.
-func (e *Engine) spared(j *judgement, g *greylist, h *hearing) bool {
+func (e *Engine) spared(j *judgement, g *greylist, h *hearing) (bool, error) {
 	for _, f := range g.Spare {
-		if e.find(h, f) != Yes {
-			continue
+		found, hits, err := e.spares(h, f)
+		if err != nil {
+			return false, err
 		}
-		if f.Name == plan.SPFPass {
-			hits, _ := e.lists[f.Arg].matchSender(h.q.Sender, h.now)
+		if found == Yes {
 			h.hit(hits)
+			j.say("", plan.Accept, "spared: %s", f)
+			return true, nil
 		}
-		j.say("", plan.Accept, "spared: %s", f)
-		return true
 	}
 	urgent, hits := e.urgent(g, h)
 	if urgent != Yes {
-		return false
+		return false, nil
 	}
 	h.hit(hits)
 	j.say("", plan.Accept, "urgent, and proven by SPF")
-	return true
+	return true, nil
 }
 
 // inquire asks for those facts that nobody has found out, and says whether there
 // are any.
-func (e *Engine) inquire(g *greylist, h *hearing) bool {
-	missing := false
-	for _, facts := range [][]plan.Fact{g.Spare, g.Suspicious} {
-		for _, f := range facts {
-			if e.find(h, f) != Unasked {
-				continue
-			}
-			missing = true
-			if f.Name == plan.SPFFail || f.Name == plan.SPFPass {
-				f = spfFact
-			}
-			h.ask(f)
+func (e *Engine) inquire(g *greylist, h *hearing) (missing bool, err error) {
+	want := func(found Finding, f plan.Fact) {
+		if found != Unasked {
+			return
 		}
-	}
-	if urgent, _ := e.urgent(g, h); urgent == Unasked {
 		missing = true
-		h.ask(spfFact)
+		if f.Name == plan.SPFFail || f.Name == plan.SPFPass {
+			f = spfFact
+		}
+		h.ask(f)
 	}
-	return missing
+	for _, f := range g.Spare {
+		found, _, err := e.spares(h, f)
+		if err != nil {
+			return false, err
+		}
+		want(found, f)
+	}
+	for _, f := range g.Suspicious {
+		want(h.find(f), f)
+	}
+	urgent, _ := e.urgent(g, h)
+	want(urgent, spfFact)
+	return missing, nil
 }
 
 // holding are the suspicious facts that hold, each reason once; doubt says that
 // others may.
-func (e *Engine) holding(g *greylist, h *hearing) (why []string, doubt bool) {
+func holding(g *greylist, h *hearing) (why []string, doubt bool) {
 	for _, f := range g.Suspicious {
-		switch e.find(h, f) {
+		switch h.find(f) {
 		case Yes:
 			if s := f.String(); !slices.Contains(why, s) {
 				why = append(why, s)
@@ -133,8 +143,35 @@ func (e *Engine) holding(g *greylist, h *hearing) (why []string, doubt bool) {
 	return why, doubt
 }
 
-// find is what is known of a fact.
-func (e *Engine) find(h *hearing, f plan.Fact) Finding {
+// spares is what is known of a fact that spares, and what of a list it rests on. A
+// sender is in the list of spf_pass by an entry, or because the list has learned it;
+// where SPF does not pass, nobody need look.
+func (e *Engine) spares(h *hearing, f plan.Fact) (Finding, []Hit, error) {
+	if f.Name != plan.SPFPass {
+		return h.find(f), nil, nil
+	}
+	passes := h.spfPasses()
+	if passes == No || passes == Unclear {
+		return passes, nil, nil
+	}
+	hits, listed, err := e.lists[f.Arg].hasSender(h)
+	if err != nil || !listed {
+		return No, nil, err
+	}
+	return passes, hits, nil
+}
+
+// hasSender says whether a list has the envelope sender, written down or learned.
+func (l *list) hasSender(h *hearing) ([]Hit, bool, error) {
+	if hits, ok := l.matchSender(h.q.Sender, h.now); ok || !l.learns.any() {
+		return hits, ok, nil
+	}
+	held, hits, err := l.remembers("sender", h)
+	return hits, held > never, err
+}
+
+// find is what is known of a fact that is about no list.
+func (h *hearing) find(f plan.Fact) Finding {
 	switch f.Name {
 	case plan.InPool:
 		if h.pool() != "" {
@@ -143,11 +180,6 @@ func (e *Engine) find(h *hearing, f plan.Fact) Finding {
 		return No
 	case plan.SPFFail:
 		return h.spfFails()
-	case plan.SPFPass:
-		if _, listed := e.lists[f.Arg].matchSender(h.q.Sender, h.now); !listed {
-			return No
-		}
-		return h.spfPasses()
 	}
 	if h.live.Facts == nil {
 		return Unasked
@@ -183,10 +215,10 @@ func signed(from string, domains []string) bool {
 }
 
 // doubts names the facts that could not be found out, for reading.
-func (e *Engine) doubts(g *greylist, h *hearing) string {
+func doubts(g *greylist, h *hearing) string {
 	var open []plan.Fact
 	for _, f := range g.Suspicious {
-		if e.find(h, f) == Unclear {
+		if h.find(f) == Unclear {
 			open = append(open, f)
 		}
 	}

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -196,8 +197,33 @@ func TestNullSenderByBDAT(t *testing.T) {
 	}
 }
 
-// TestPoolLimitOfAWholeMessage: what is needed to count the recipients is asked for
-// with the message.
+// TestTrustAndAWholeMessage: what is needed to count the recipients, here whether the
+// client is trusted by its domain, is asked for with the message.
+func TestTrustAndAWholeMessage(t *testing.T) {
+	other := grey(trust, func(g *plan.Grey) {
+		g.Name, g.Traffic, g.Trust.Key = "other", plan.Relay, []plan.Part{{Field: "pool"}}
+	})
+	w := newWorld(t, makePlan(codes, grey(urgent), other, limit("l", plan.Recipient, only(tier("t", accept, "1000/1h")), func(l *plan.Limit) {
+		l.Except, l.Key = []plan.Ref{{Trusted: "other"}}, []plan.Part{{Field: "sender"}}
+	})))
+	w.truth = ownHosts
+	w.mem.seen[[2]string{"greylist.other.trusted", "spf:example.org"}] = engine.SeenRow{Passes: 3, Expires: 1 << 50}
+	for ip, want := range map[string]int64{provider[0]: 0, "198.18.0.1": 2} {
+		w.ask(says(plan.WholeMessage, from(ip), and(carol)))
+		w.wait(5 * time.Minute)
+		w.want(says(plan.WholeMessage, from(ip), and(carol)), accept, "")
+		if !slices.Equal(w.asked, []plan.Fact{spf}) {
+			t.Errorf("from %s it asks for %v", ip, w.asked)
+		}
+		if n := w.mem.sum(counterKey{"limit.l", "alice@example.org", time.Hour}); n != want {
+			t.Errorf("from %s: counted %d: %v", ip, n, w.mem.counter)
+		}
+		w.mem.counter = map[counterKey]map[int64]int64{}
+	}
+}
+
+// TestPoolLimitOfAWholeMessage: the recipients are counted under the name that needs no
+// asking.
 func TestPoolLimitOfAWholeMessage(t *testing.T) {
 	w := newWorld(t, makePlan(codes, grey(urgent), limit("l", plan.Recipient, only(tier("t", accept, "1000/1h")), func(l *plan.Limit) {
 		l.Key = []plan.Part{{Field: "pool"}}
@@ -206,8 +232,8 @@ func TestPoolLimitOfAWholeMessage(t *testing.T) {
 	w.ask(says(plan.WholeMessage, from(provider[0]), and(carol)))
 	w.wait(5 * time.Minute)
 	w.want(says(plan.WholeMessage, from(provider[0]), and(carol)), accept, "")
-	if n := w.mem.sum(counterKey{"limit.l", "spf:example.org", time.Hour}); n != 2 {
-		t.Errorf("counted %d: %v", n, w.mem.counter)
+	if n := w.mem.sum(counterKey{"limit.l", "203.0.0.0/24", time.Hour}); n != 2 || len(w.asked) > 0 {
+		t.Errorf("counted %d: %v; asks for %v", n, w.mem.counter, w.asked)
 	}
 }
 

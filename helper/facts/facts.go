@@ -10,7 +10,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,9 +25,11 @@ const (
 	// jobTime is how long the search for a fact goes on, after the one who asked may have
 	// given up: the client comes back, and then the answer is remembered.
 	jobTime = 10 * time.Second
-	// mostJobs is how many facts are searched for at once. More are unclear at once; DNS
-	// is away then, or somebody floods.
-	mostJobs = 2048
+	// How many facts are searched for at once, each some kB of memory: by names that the
+	// client or the sender chooses, and by those of the policies. More are unclear at once;
+	// DNS is away then, or somebody floods.
+	mostChosenJobs = 4096
+	mostListJobs   = 4096
 )
 
 // Options of New.
@@ -40,19 +41,21 @@ type Options struct {
 
 // Finder gathers facts. It may be used by anybody at any time.
 type Finder struct {
-	dns   *dns.Resolver
-	log   *slog.Logger
-	clock func() time.Time
-	spf   *recent.Cache[spfKey, spfResult]
-	jobs  atomic.Int64
-	lied  atomic.Bool // whether the resolver lied when it was last tested
+	dns    *dns.Resolver // for names of the policies, and for the names of addresses
+	chosen *dns.Resolver // for what clients and senders name
+	log    *slog.Logger
+	clock  func() time.Time
+	spf    *recent.Cache[spfKey, spfResult]
+	lied   atomic.Bool // whether the resolver lied when it was last tested
+
+	listJobs, chosenJobs *dns.Budget
 }
 
 // New makes a Finder.
 func New(o Options) *Finder {
 	f := &Finder{dns: o.Resolver, log: o.Log, clock: o.Clock, spf: recent.New[spfKey, spfResult](mostSPF, mostSPF)}
 	if f.dns == nil {
-		f.dns = dns.New(dns.Options{Clock: o.Clock})
+		f.dns = dns.New(dns.Options{Clock: o.Clock, Log: o.Log})
 	}
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
@@ -60,6 +63,9 @@ func New(o Options) *Finder {
 	if f.clock == nil {
 		f.clock = time.Now
 	}
+	f.chosen = f.dns.Chosen()
+	f.listJobs = f.dns.NewBudget("facts that DNS lists tell", mostListJobs)
+	f.chosenJobs = f.dns.NewBudget("facts about what clients and senders name", mostChosenJobs)
 	return f
 }
 
@@ -183,70 +189,12 @@ func (f *Finder) subject(q wire.Question) *subject {
 	}
 	var once sync.Once
 	var names []string
-	var finding engine.Finding
+	finding := engine.Unclear
 	s.hosts = func(ctx context.Context) ([]string, engine.Finding) {
 		once.Do(func() { names, finding = s.names(ctx) })
 		return names, finding
 	}
 	return s
-}
-
-// start begins the search for all, each in its own time. The channel has room for all
-// results, and gets no more than that.
-func (s *subject) start(ctx context.Context, open []plan.Fact, askSPF bool) <-chan result {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), jobTime)
-	var jobs []func() result
-	for _, need := range open {
-		jobs = append(jobs, func() result { return result{fact: need, finding: s.find(ctx, need)} })
-	}
-	if askSPF {
-		jobs = append(jobs, func() result {
-			r := s.checkSPF(ctx)
-			return result{spf: &r}
-		})
-	}
-	results := make(chan result, len(jobs))
-	var wg sync.WaitGroup
-	for i, job := range jobs {
-		if s.jobs.Add(1) > mostJobs {
-			s.jobs.Add(-1)
-			if i < len(open) {
-				results <- result{fact: open[i], finding: engine.Unclear}
-			} else {
-				results <- result{spf: &spfResult{word: tempError}}
-			}
-			continue
-		}
-		wg.Go(func() {
-			defer s.jobs.Add(-1)
-			results <- job()
-		})
-	}
-	go func() {
-		wg.Wait()
-		cancel()
-	}()
-	return results
-}
-
-// find searches for one fact. One that DNS knows nothing of is unclear.
-func (s *subject) find(ctx context.Context, need plan.Fact) engine.Finding {
-	zone, answers, _ := strings.Cut(need.Arg, "=")
-	switch need.Name {
-	case plan.NoReverseDNS:
-		return s.noReverse(ctx)
-	case plan.HeloMismatch:
-		return s.heloMismatch(ctx)
-	case plan.DynamicName:
-		return s.dynamicName(ctx)
-	case plan.DNSList:
-		return s.listed(ctx, zone, answers)
-	case plan.DNSWL:
-		return s.trusted(ctx, zone)
-	case plan.NoDNSWL:
-		return s.unknown(ctx, zone)
-	}
-	return engine.Unclear
 }
 
 // shared is the address space between providers and their customers (RFC 6598).

@@ -20,22 +20,22 @@ import (
 // 4.6.4).
 const mostNames = 10
 
-// canary is a name that does not exist: one below a domain that is there for ever (RFC
+// Canary is a name that does not exist: one below a domain that is there for ever (RFC
 // 2606), for which resolvers do nothing special (RFC 6761, 6.5). One that finds an address
 // for it makes up addresses.
-const canary = "no-such-name.example.com"
+const Canary = "no-such-name.example.com"
 
 // honest says whether the resolver admits that a name does not exist. It is asked before
 // something is held against a client that rests on addresses that a name has: those may
 // be the resolver's own invention.
 func (s *subject) honest(ctx context.Context) bool {
-	_, err := s.dns.LookupNetIP(ctx, "ip4", canary)
+	_, err := s.dns.LookupNetIP(ctx, "ip4", Canary)
 	if errors.Is(err, dns.ErrUnclear) {
 		return false
 	}
 	lies := err == nil
 	if s.lied.Swap(lies) != lies && lies {
-		s.log.Warn("the resolver has an address for a name that does not exist: facts that rest on addresses are unclear", "name", canary)
+		s.log.Warn("the resolver has an address for a name that does not exist: facts that rest on addresses are unclear", "name", Canary)
 	}
 	return !lies
 }
@@ -77,7 +77,13 @@ func (s *subject) confirm(ctx context.Context, claimed []string) (names []string
 	var wg sync.WaitGroup
 	for i, name := range claimed {
 		wg.Go(func() {
-			addrs, err := s.dns.LookupNetIP(ctx, s.family, name)
+			defer func() {
+				if p := recover(); p != nil {
+					s.broke("a name of the client", p)
+					findings[i] = engine.Unclear
+				}
+			}()
+			addrs, err := s.chosen.LookupNetIP(ctx, s.family, name)
 			findings[i] = holding(slices.Contains(addrs, s.Client))
 			if errors.Is(err, dns.ErrUnclear) {
 				findings[i] = engine.Unclear
@@ -107,22 +113,28 @@ func (s *subject) noReverse(ctx context.Context) engine.Finding {
 	return engine.Unclear
 }
 
+// helo is what the client calls itself, normalised.
+func (s *subject) helo() string { return normalize.Helo(strings.TrimSpace(s.Helo)) }
+
+// plainHelo is heloMismatch of a HELO that needs no DNS: an address, or a word.
+func (s *subject) plainHelo() (finding engine.Finding, known bool) {
+	name := s.helo()
+	if inside, ok := strings.CutPrefix(name, "["); ok {
+		addr, err := netip.ParseAddr(strings.TrimSuffix(inside, "]"))
+		return holding(err != nil || addr.Unmap() != s.Client), true
+	}
+	if addr, err := netip.ParseAddr(name); err == nil {
+		return holding(addr.Unmap() != s.Client), true
+	}
+	return engine.Yes, !strings.Contains(name, ".")
+}
+
 // heloMismatch: the client calls itself what it is not. That is a word without a dot,
 // another's address, a name that does not exist, or a name somewhere else altogether: with
 // addresses in other networks, and in another domain than the client's own host name.
 func (s *subject) heloMismatch(ctx context.Context) engine.Finding {
-	name := normalize.Helo(strings.TrimSpace(s.Helo))
-	if inside, ok := strings.CutPrefix(name, "["); ok {
-		addr, err := netip.ParseAddr(strings.TrimSuffix(inside, "]"))
-		return holding(err != nil || addr.Unmap() != s.Client)
-	}
-	if addr, err := netip.ParseAddr(name); err == nil {
-		return holding(addr.Unmap() != s.Client)
-	}
-	if !strings.Contains(name, ".") {
-		return engine.Yes
-	}
-	addrs, err := s.dns.LookupNetIP(ctx, s.family, name)
+	name := s.helo()
+	addrs, err := s.chosen.LookupNetIP(ctx, s.family, name)
 	switch {
 	case errors.Is(err, dns.ErrUnclear):
 		return engine.Unclear
@@ -151,14 +163,14 @@ func (s *subject) heloMissing(ctx context.Context, name string) engine.Finding {
 	if s.family == "ip6" {
 		other = "ip4"
 	}
-	_, err := s.dns.LookupNetIP(ctx, other, name)
+	_, err := s.chosen.LookupNetIP(ctx, other, name)
 	if err == nil {
 		return engine.No
 	}
 	if errors.Is(err, dns.ErrUnclear) {
 		return engine.Unclear
 	}
-	mx, err := s.dns.LookupMX(ctx, name)
+	mx, err := s.chosen.LookupMX(ctx, name)
 	switch {
 	case errors.Is(err, dns.ErrUnclear):
 		return engine.Unclear

@@ -30,6 +30,7 @@ func TestHostile(t *testing.T) {
 		"dead": dnstest.Dead, "slow": dnstest.Slow(time.Hour), "servfail": dnstest.ServFail, "refused": dnstest.Refused,
 		"garbage": dnstest.Garbage, "half garbage": dnstest.HalfGarbage, "cut off": dnstest.TruncatedAlways,
 		"wrong id": dnstest.WrongIDOnly, "loop": dnstest.CNAMELoop, "lame": dnstest.Lame,
+		"denying": dnstest.NXDomain, "empty": dnstest.Empty,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -126,19 +127,83 @@ func TestLiesAboutLists(t *testing.T) {
 	}
 }
 
-// TestTooManyJobs: beyond so many, facts are unclear at once.
+// TestTooManyJobs: beyond so many, facts are unclear at once, unless they need no DNS;
+// who fills the one half leaves the other alone.
 func TestTooManyJobs(t *testing.T) {
 	_, f := finder(t, honestly...)
-	f.jobs.Store(mostJobs)
-	got := f.Gather(context.Background(), suspect, everything, nil)
-	if len(held(got)) > 0 || got.SPF != "temperror" || got.Found[fact("helo_mismatch")] != engine.Unclear {
+	for i := range mostChosenJobs {
+		f.chosenJobs.Take(fmt.Sprint(i))
+	}
+	for what, want := range map[string]string{
+		"no_reverse_dns": "unclear", "helo_mismatch": "unclear", "dynamic_name": "unclear", "spf_fail": "unclear",
+		"dnslist list.example": "no", "dnswl white.example": "yes", "no_dnswl white.example": "no",
+	} {
+		expect(t, f, suspect, what, want)
+	}
+	if f.dns.Stats().Refused != 4 {
+		t.Errorf("%+v", f.dns.Stats())
+	}
+	told := suspect
+	told.Host, told.Helo = "192-0-2-1.dyn.example.com", "localhost"
+	for what, want := range map[string]string{"no_reverse_dns": "no", "dynamic_name": "yes", "helo_mismatch": "yes"} {
+		expect(t, f, told, what, want)
+	}
+	told.Helo = "[192.0.2.1]"
+	expect(t, f, told, "helo_mismatch", "no")
+	for i := range mostListJobs {
+		f.listJobs.Take(fmt.Sprint(i))
+	}
+	expect(t, f, suspect, "dnslist list.example", "unclear")
+	for i := range mostChosenJobs {
+		f.chosenJobs.Give(fmt.Sprint(i))
+	}
+	if got := f.Gather(soon(t), suspect, everything, nil); fmt.Sprint(held(got)) != "[spf_pass]" {
 		t.Errorf("%+v", got)
 	}
-	if f.jobs.Load() != mostJobs {
-		t.Errorf("%d jobs are left", f.jobs.Load())
+}
+
+// TestDeadZone: a stranger whose zone says nothing, and who asks much, makes nobody
+// else's facts unclear.
+func TestDeadZone(t *testing.T) {
+	s := dnstest.Start(t, honestly...)
+	s.Behave("*.dead.example", dnstest.Dead)
+	f := New(Options{Resolver: dns.New(dns.Options{Servers: []string{s.Address()}, Timeout: time.Minute})})
+	ended := within(t, 0)
+	needs := []plan.Fact{fact("helo_mismatch"), fact("spf")}
+	for i := range 3000 {
+		zone := fmt.Sprintf("n%d.dead.example", i)
+		f.Gather(ended, question("198.51.100.1", "h."+zone, "a@s."+zone), needs, nil)
 	}
-	f.jobs.Store(0)
-	if got := f.Gather(soon(t), suspect, everything, nil); fmt.Sprint(held(got)) != "[dnswl spf_pass]" {
+	if f.dns.Stats().Refused == 0 {
+		t.Error("nothing was refused")
+	}
+	got := f.Gather(soon(t), suspect, everything, nil)
+	if fmt.Sprint(held(got)) != "[dnswl spf_pass]" || got.Found[fact("no_reverse_dns")] != engine.No || got.Found[fact("helo_mismatch")] != engine.No {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestBroken: what breaks in a search makes that fact unclear, and is logged.
+func TestBroken(t *testing.T) {
+	var log strings.Builder
+	_, f := finder(t, honestly...)
+	f.log = textLog(&log)
+	f.chosen = &dns.Resolver{} // fit for nothing
+	got := f.Gather(soon(t), suspect, everything, nil)
+	if fmt.Sprint(held(got)) != "[dnswl]" || got.SPF != "temperror" {
+		t.Errorf("%+v", got)
+	}
+	for _, what := range []string{"no_reverse_dns", "helo_mismatch", "dynamic_name", "spf_fail"} {
+		if got.Found[fact(what)] != engine.Unclear {
+			t.Errorf("%s: %s", what, findings[got.Found[fact(what)]])
+		}
+	}
+	f.dns = f.chosen
+	got = f.Gather(soon(t), suspect, everything, nil)
+	if len(held(got)) != 0 || got.Found[fact("dnslist list.example")] != engine.Unclear || got.Found[fact("dynamic_name")] != engine.Unclear {
+		t.Errorf("%+v", got)
+	}
+	if n := strings.Count(log.String(), "level=ERROR"); n < 8 {
+		t.Errorf("%d errors are logged:\n%s", n, log.String())
 	}
 }

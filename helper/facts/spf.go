@@ -36,26 +36,35 @@ type spfResult struct {
 	open   bool
 }
 
-// checkSPF asks SPF about the sender's domain, or about the HELO name for the null
-// sender (RFC 7208, 2.4).
-func (s *subject) checkSPF(ctx context.Context) spfResult {
-	helo := normalize.Helo(strings.TrimSpace(s.Helo))
-	local, domain := "postmaster", helo
-	if s.Sender != "" {
-		at := strings.LastIndexByte(s.Sender, '@')
-		if at < 0 {
-			return spfResult{word: string(spf.None)}
-		}
-		local, domain = s.Sender[:at], normalize.Domain(s.Sender[at+1:])
+// spfDomain is the domain that SPF is asked about: the sender's, or the HELO name for
+// the null sender (RFC 7208, 2.4). "" is that of a sender without one.
+func (s *subject) spfDomain() string {
+	if s.Sender == "" {
+		return s.helo()
 	}
+	at := strings.LastIndexByte(s.Sender, '@')
+	if at < 0 {
+		return ""
+	}
+	return normalize.Domain(s.Sender[at+1:])
+}
+
+// spfAtOnce is what can be said of SPF without DNS.
+func (s *subject) spfAtOnce() (r spfResult, known bool) {
+	domain := s.spfDomain()
 	if !hasRecords(domain) {
-		return spfResult{word: string(spf.None), domain: domain}
+		return spfResult{word: string(spf.None), domain: domain}, true
 	}
-	key := spfKey{s.Client, domain}
-	if r, ok := s.spf.Get(key, s.clock()); ok {
-		return r
+	return s.spf.Get(spfKey{s.Client, domain}, s.clock())
+}
+
+// checkSPF asks SPF about a domain, see spfDomain.
+func (s *subject) checkSPF(ctx context.Context, domain string) spfResult {
+	local := "postmaster"
+	if at := strings.LastIndexByte(s.Sender, '@'); at >= 0 {
+		local = s.Sender[:at]
 	}
-	c := &check{subject: s, helo: helo, sender: strings.ReplaceAll(local, "@", "_") + "@" + domain}
+	c := &check{subject: s, sender: strings.ReplaceAll(local, "@", "_") + "@" + domain}
 	r := c.run(ctx)
 	r.domain = domain
 	keep := keepSPF
@@ -63,7 +72,7 @@ func (s *subject) checkSPF(ctx context.Context) spfResult {
 		keep = keepTempSPF
 	}
 	if !c.personal.Load() {
-		s.spf.Put(key, r, 1, s.clock().Add(keep))
+		s.spf.Put(spfKey{s.Client, domain}, r, 1, s.clock().Add(keep))
 	}
 	return r
 }
@@ -78,9 +87,9 @@ func hasRecords(domain string) bool {
 // check is one evaluation, and the resolver that it uses.
 type check struct {
 	*subject
-	helo, sender string
-	unclear      atomic.Bool // a lookup ended unclear
-	personal     atomic.Bool // a record asks for more of the sender than its domain
+	sender   string
+	unclear  atomic.Bool // a lookup ended unclear
+	personal atomic.Bool // a record asks for more of the sender than its domain
 }
 
 // run evaluates the record. Where it passes, it is evaluated again for addresses that
@@ -126,7 +135,7 @@ func (c *check) evaluate(ctx context.Context, client netip.Addr) (result spf.Res
 		}
 	}()
 	c.unclear.Store(false)
-	result, err = spf.CheckHostWithSender(net.IP(client.AsSlice()), c.helo, c.sender, spf.WithContext(ctx), spf.WithResolver(c))
+	result, err = spf.CheckHostWithSender(net.IP(client.AsSlice()), c.helo(), c.sender, spf.WithContext(ctx), spf.WithResolver(c))
 	if c.unclear.Load() && result != spf.Pass {
 		result = spf.TempError
 	}
@@ -171,7 +180,7 @@ func nobodies(client netip.Addr) []netip.Addr {
 // These four are the library's resolver.
 
 func (c *check) LookupTXT(ctx context.Context, name string) ([]string, error) {
-	texts, err := c.dns.LookupTXT(ctx, name)
+	texts, err := c.chosen.LookupTXT(ctx, name)
 	for _, t := range texts {
 		t = strings.ToLower(t)
 		if strings.HasPrefix(t, "v=spf1") && (strings.Contains(t, "%{l") || strings.Contains(t, "%{s") || strings.Contains(t, "%{h")) {
@@ -182,7 +191,7 @@ func (c *check) LookupTXT(ctx context.Context, name string) ([]string, error) {
 }
 
 func (c *check) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
-	mx, err := c.dns.LookupMX(ctx, name)
+	mx, err := c.chosen.LookupMX(ctx, name)
 	return mx, c.note(err)
 }
 
@@ -193,7 +202,7 @@ func (c *check) LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, er
 	if c.Client.Is6() {
 		network = "ip"
 	}
-	addrs, err := c.dns.LookupNetIP(ctx, network, host)
+	addrs, err := c.chosen.LookupNetIP(ctx, network, host)
 	return dns.IPAddrs(addrs), c.note(err)
 }
 

@@ -29,7 +29,7 @@ type Gauges struct {
 	Sleepers    func() map[string]int     // by tier
 	Rows        func() map[string]float64 // by table; counted at most once a minute
 	Plan        func() string             // id of the newest
-	Lookups     func() map[string]float64 // of DNS, since the newest plan's servers are asked: answered, remembered, failed
+	Lookups     func() map[string]float64 // of DNS, since the newest plan's servers are asked: asked, remembered, failed, refused
 	Pools       func() map[string]float64 // networks, by pool
 }
 
@@ -77,7 +77,7 @@ func New(g Gauges) *Metrics {
 		newTable("exipold_plan_info", "The newest plan.", "plan", func() map[string]float64 {
 			return map[string]float64{g.Plan(): 1}
 		}),
-		newTable("exipold_dns_lookups", "Lookups since the newest plan's DNS servers are asked: asked of a server, remembered, or failed.", "result", g.Lookups),
+		newTable("exipold_dns_lookups", "Lookups since the newest plan's DNS servers are asked: asked of a server, remembered, failed, or refused for being too many at once.", "result", g.Lookups),
 		newTable("exipold_pool_networks", "Networks of each pool.", "pool", g.Pools),
 	)
 	return m

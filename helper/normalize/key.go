@@ -61,3 +61,27 @@ func join(parts []string) string {
 	}
 	return b.String()
 }
+
+// Split is the components that a key was made of. whole is false for a key that was too
+// long for all of them: the last one that is there is then cut off.
+func Split(key string) (parts []string, whole bool) {
+	if key == `\` {
+		return []string{""}, true
+	}
+	var b strings.Builder
+	for i := 0; i < len(key); i++ {
+		switch {
+		case strings.HasPrefix(key[i:], hashMark):
+			return append(parts, b.String()), false
+		case key[i] == '\\' && i+1 < len(key):
+			i++
+			b.WriteByte(key[i])
+		case key[i] == '|':
+			parts = append(parts, b.String())
+			b.Reset()
+		default:
+			b.WriteByte(key[i])
+		}
+	}
+	return append(parts, b.String()), true
+}

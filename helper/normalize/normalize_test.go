@@ -243,6 +243,9 @@ func FuzzKey(f *testing.F) {
 		lists := [][]string{nil, {a}, {b}, {a, b}, {c, d}, {a, b, c}, {a, b, c, d}, {a + "|" + b}, {Key([]string{a, b})}, {Key([]string{c})}}
 		for i, x := range lists {
 			kx := Key(x)
+			if parts, whole := Split(kx); whole && x != nil && !same(parts, x) || whole != (kx == join(x)) {
+				t.Fatalf("Split(%q) = %q, %v, not %q", kx, parts, whole, x)
+			}
 			if len(kx) > KeyLength {
 				t.Fatalf("Key(%q) has %d bytes", x, len(kx))
 			}

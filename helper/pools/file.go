@@ -27,6 +27,16 @@ type Networks struct {
 	Networks []netip.Prefix `json:"networks"`          // sorted, none within another
 	Notes    []string       `json:"notes,omitempty"`   // what of its records is not a network, see Resolve
 	Resolved time.Time      `json:"resolved,omitzero"` // when DNS said so; in a pinned file left out, so that it only changes where networks do
+
+	SPF  []string    `json:"spf,omitempty"`         // the domains whose records said so, sorted; none: nobody wrote them down
+	Last *LastChange `json:"last_change,omitempty"` // nil: none since it was first resolved; not in a pinned file
+}
+
+// LastChange is what the last refresh of a pool that changed anything did to it.
+type LastChange struct {
+	At      time.Time      `json:"at"`
+	Added   []netip.Prefix `json:"added,omitempty"` // sorted
+	Removed []netip.Prefix `json:"removed,omitempty"`
 }
 
 // file is what Write writes.
@@ -35,7 +45,8 @@ type file struct {
 	Pools         []Networks `json:"pools"` // sorted by name
 }
 
-// Read reads a file of pools; an error of a missing file is fs.ErrNotExist's.
+// Read reads a file of pools; an error of a missing file is fs.ErrNotExist's. Networks
+// that Resolve would not give are an error, too: a file may be older than its checks.
 func Read(path string) ([]Networks, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -52,15 +63,19 @@ func Read(path string) ([]Networks, error) {
 func decode(r io.Reader) ([]Networks, error) {
 	d := json.NewDecoder(r)
 	d.DisallowUnknownFields()
-	var f file
-	if err := d.Decode(&f); err != nil {
+	var w written
+	if err := d.Decode(&w); err != nil {
 		return nil, err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("more than one value")
 	}
-	if f.FormatVersion != formatVersion {
-		return nil, fmt.Errorf("format_version %d, not %d", f.FormatVersion, formatVersion)
+	if w.FormatVersion != formatVersion {
+		return nil, fmt.Errorf("format_version %d, not %d", w.FormatVersion, formatVersion)
+	}
+	f, err := w.file()
+	if err != nil {
+		return nil, err
 	}
 	seen := map[string]bool{}
 	for _, n := range f.Pools {
@@ -77,7 +92,13 @@ func decode(r io.Reader) ([]Networks, error) {
 			}
 		}
 	}
-	return canonical(f.Pools), nil
+	all := canonical(f.Pools)
+	for _, n := range all {
+		if err := check(n.Networks); err != nil {
+			return nil, fmt.Errorf("pool %s: %w", n.Name, err)
+		}
+	}
+	return all, nil
 }
 
 // canonical is the form in which pools are kept: sorted, merged.

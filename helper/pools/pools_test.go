@@ -167,12 +167,27 @@ func TestFile(t *testing.T) {
 		t.Error("written below a file")
 	}
 	for _, bad := range []string{"", "{}", `{"format_version":2,"pools":[]}`, `{"format_version":1,"pools":[{"name":""}]}`,
-		`{"format_version":1,"pools":[{"name":"a"},{"name":"a"}]}`, `{"format_version":1,"pools":[{"name":"a","networks":["192.0.2.1"]}]}`,
+		`{"format_version":1,"pools":[{"name":"a"},{"name":"a"}]}`, `{"format_version":1,"pools":[{"name":"a","networks":["192.0.2"]}]}`,
+		`{"format_version":1,"pools":[{"name":"a","networks":["::ffff:192.0.2.1"]}]}`, `{"format_version":1,"pools":[{"name":"a","networks":["fe80::1%eth0"]}]}`,
+		`{"format_version":1,"pools":[{"name":"a","networks":[7]}]}`, `{"format_version":1,"pools":[{"name":"a","nets":[]}]}`,
 		`{"format_version":1,"pools":[{"name":"a","networks":[""]}]}`, `{"format_version":1,"pools":[{"name":"a","networks":["::ffff:192.0.2.0/120"]}]}`,
 		`{"format_version":1,"pools":[],"more":1}`, `{"format_version":1,"pools":[]} x`} {
 		if got, err := decode(strings.NewReader(bad)); err == nil {
 			t.Errorf("%s: %v", bad, got)
 		}
+	}
+}
+
+// Whoever writes the file by hand writes addresses as in the policies.
+func TestReadAddresses(t *testing.T) {
+	got, err := decode(strings.NewReader(`{"format_version":1,"pools":[{"name":"b","spf":["x"],"networks":["203.0.113.5","2001:4860:4864::1","203.0.113.128/25"]},{"name":"a"}]}`))
+	want := []Networks{{Name: "a", Networks: []netip.Prefix{}}, {Name: "b", SPF: []string{"x"}, Networks: prefixes("203.0.113.5/32 203.0.113.128/25 2001:4860:4864::1/128")}}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	_, err = decode(strings.NewReader(`{"format_version":1,"pools":[{"name":"b","networks":["mail.example"]}]}`))
+	if err == nil || err.Error() != `pool b: "mail.example" is neither an IP address nor a network as in 192.0.2.0/24` {
+		t.Error(err)
 	}
 }
 
@@ -196,5 +211,28 @@ func TestDiff(t *testing.T) {
 	}
 	if got := Diff(after, after); got != nil {
 		t.Errorf("nothing differs: %v", got)
+	}
+}
+
+// TestReadTooMuch: what Resolve would not give is not read either, whoever wrote it.
+func TestReadTooMuch(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pools.json")
+	for networks, want := range map[string]string{
+		"0.0.0.0/0":             "pool big: the network 0.0.0.0/0 is wider than a /8",
+		"12.0.0.0/8 13.0.0.0/8": "pool big: the network 12.0.0.0/7 is wider",
+		"::/0":                  "pool big: the network ::/0 is wider than a /19",
+		"11.0.0.0/8 14.0.0.0/8 17.0.0.0/8 20.0.0.0/8":             "",
+		"11.0.0.0/8 14.0.0.0/8 17.0.0.0/8 20.0.0.0/8 31.0.0.0/32": "pool big: with the network 31.0.0.0/32",
+		"172.0.0.0/8": "pool big: the network 172.0.0.0/8 has 172.16.0.0/12 in it",
+		"192.0.0.0/22 10.0.0.0/8 fc00::/7 ::1/128 192.0.2.0/25": "pool big: the network 192.0.0.0/22 has 192.0.2.0/24 in it",
+		"10.0.0.0/8 127.0.0.1/32 fc00::/7 ::1/128 192.0.2.0/24": "",
+	} {
+		if err := Write(path, []Networks{{Name: "big", Networks: prefixes(networks)}, {Name: "small"}}); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Read(path)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path)) {
+			t.Errorf("%s: %v, not %q", networks, err, want)
+		}
 	}
 }

@@ -18,15 +18,15 @@ import (
 
 // What a provider's records may ask of us. The largest providers need a tenth of it.
 const (
-	mostLookups  = 300             // records and hosts
-	mostDepth    = 20              // of includes
-	mostText     = 16 << 10        // bytes of the texts of one name
-	mostPrefixes = 10_000          // of one pool
-	resolveTime  = 2 * time.Minute // all of it
-)
+	mostLookups  = 300      // records and hosts
+	mostDepth    = 20       // of includes
+	mostText     = 16 << 10 // bytes of the texts of one name
+	mostPrefixes = 10_000   // of one pool
 
-// A network that is wider than these is no pool's: somebody means everybody.
-const widest4, widest6 = 8, 16
+	// resolveTime is for all of it. Callers give a minute, to all pools at once; one that
+	// is slow ends before that, with an error of its own.
+	resolveTime = 45 * time.Second
+)
 
 // Resolver is what Resolve needs of a *dns.Resolver.
 type Resolver interface {
@@ -38,8 +38,8 @@ type Resolver interface {
 // Resolve finds out a pool's networks: those that its SPF records name, whoever is
 // behind them, and the given ones. Notes say what in the records is not a network (a
 // macro, say), or not one to believe. Where a record could not be had, is not to be read
-// or goes in circles, there is an error and no network: what was known before is better
-// than a half.
+// or goes in circles, or where all together cannot be meant (see check), there is an error
+// and no network: what was known before is better than a half, or than everybody.
 func Resolve(ctx context.Context, r Resolver, p plan.Pool) (prefixes []netip.Prefix, notes []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, resolveTime)
 	defer cancel()
@@ -59,7 +59,11 @@ func Resolve(ctx context.Context, r Resolver, p plan.Pool) (prefixes []netip.Pre
 	if len(w.prefixes) == 0 {
 		return nil, w.noted(), fmt.Errorf("pool %s: no network is named", p.Name)
 	}
-	return Merge(w.prefixes), w.noted(), nil
+	prefixes = Merge(w.prefixes)
+	if err := check(prefixes); err != nil {
+		return nil, w.noted(), fmt.Errorf("pool %s: %w", p.Name, err)
+	}
+	return prefixes, w.noted(), nil
 }
 
 // walk goes through records.
@@ -231,11 +235,10 @@ func (w *walk) literal(domain, term, name, value string) {
 
 // add takes a network, unless it cannot be meant.
 func (w *walk) add(domain, term string, p netip.Prefix) {
-	addr := p.Addr()
 	switch {
-	case addr.Is4() && p.Bits() < widest4, addr.Is6() && p.Bits() < widest6:
+	case tooWide(p):
 		w.note(domain, "%q is too wide", term)
-	case addr.IsPrivate(), addr.IsLoopback(), addr.IsLinkLocalUnicast(), addr.IsMulticast(), addr.IsUnspecified():
+	case within(inner, p), p.Addr().IsMulticast():
 		w.note(domain, "%q is not public", term)
 	default:
 		w.prefixes = append(w.prefixes, p)

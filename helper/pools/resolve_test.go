@@ -2,11 +2,13 @@ package pools
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"exipol/generator/plan"
@@ -92,6 +94,22 @@ func TestResolveFails(t *testing.T) {
 		mx.example TXT "v=spf1 ip4:192.0.2.1 mx:bad.example -all"
 		half.example TXT "v=spf1 ip4:192.0.2.1 a:half.example -all"
 		half.example A 192.0.2.1`}
+	everybody := "v=spf1"
+	for n := 1; n <= 223; n++ {
+		if n != 10 && n != 127 {
+			everybody += fmt.Sprintf(" ip4:%d.0.0.0/8", n)
+		}
+	}
+	records = append(records, "everybody.example TXT \""+everybody+" -all\"", `
+		five.example TXT "v=spf1 ip4:11.0.0.0/8 ip4:14.0.0.0/8 ip4:17.0.0.0/8 ip4:20.0.0.0/8 ip4:31.0.0.0/32 -all"
+		pair.example TXT "v=spf1 ip4:12.0.0.0/8 include:odd.example -all"
+		odd.example TXT "v=spf1 ip4:13.0.0.0/8 -all"
+		pair6.example TXT "v=spf1 ip6:2600::/19 ip6:2600:2000::/19 -all"
+		five6.example TXT "v=spf1 ip6:2600::/19 ip6:2601::/19 ip6:2602::/19 ip6:2603::/19 ip6:2604::/32 -all"
+		old6.example TXT "v=spf1 ip6:2001::/19 -all"
+		private.example TXT "v=spf1 ip4:192.0.0.0/8 -all"
+		halves.example TXT "v=spf1 ip4:100.0.0.0/9 -all"
+		docs.example TXT "v=spf1 ip4:203.0.112.0/24 ip4:203.0.113.0/24 -all"`)
 	var many, wide strings.Builder
 	for i := range 200 {
 		records = append(records, fmt.Sprintf(`d%d.example TXT "v=spf1 ip4:192.0.2.%d include:d%d.example -all"`, i, i, i+1))
@@ -126,6 +144,9 @@ func TestResolveFails(t *testing.T) {
 		"half.example": "SERVFAIL", "bad.example": "SERVFAIL", "dead.example": "no answer", "garbage.example": "no answer",
 		"alias.example": "circle", "huge.example": "bytes of text", "d0.example": "includes deep",
 		"many.example": "lookups", "wide.example": "networks",
+		"everybody.example": "wider than a /8", "five.example": "more addresses than 4 networks /8", "pair.example": "12.0.0.0/7 is wider",
+		"pair6.example": "2600::/18 is wider than a /19", "five6.example": "more addresses than 4 networks /19", "old6.example": "2001:db8::/32",
+		"private.example": "192.0.0.0/8 has 192.", "halves.example": "100.64.0.0/10", "docs.example": "203.0.112.0/23 has 203.0.113.0/24 in it",
 	} {
 		got, _, err := Resolve(soon(t), r, plan.Pool{Name: "p", SPF: []string{domain}, Clients: nil})
 		if err == nil || got != nil || !strings.Contains(err.Error(), part) || !strings.HasPrefix(err.Error(), "pool p: ") {
@@ -140,5 +161,37 @@ func TestResolveFails(t *testing.T) {
 	s.Behave("*", dnstest.Slow(time.Hour))
 	if _, _, err := Resolve(ctx, r, plan.Pool{Name: "p", SPF: []string{"late.example"}}); err == nil || ctx.Err() == nil {
 		t.Errorf("without time: %v", err)
+	}
+}
+
+// silent is a resolver that says nothing.
+type silent struct{ Resolver }
+
+func (silent) LookupTXT(ctx context.Context, _ string) ([]string, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// TestResolveTime: a pool that is slow ends before its caller's time, a minute.
+func TestResolveTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		_, _, err := Resolve(ctx, silent{}, plan.Pool{Name: "p", SPF: []string{"a.example"}})
+		if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), "pool p: ") {
+			t.Errorf("%v; the caller: %v", err, ctx.Err())
+		}
+	})
+}
+
+// TestClients: the networks that a plan itself gives may be anywhere, but not everywhere.
+func TestClients(t *testing.T) {
+	for clients, ok := range map[string]bool{
+		"10.0.0.0/8 fc00::/7 192.168.1.0/24": true, "0.0.0.0/0": false, "::/0": false, "10.0.0.0/7": false,
+	} {
+		got, _, err := Resolve(soon(t), silent{}, plan.Pool{Name: "p", Clients: strings.Fields(clients)})
+		if (err == nil) != ok || (got != nil) != ok {
+			t.Errorf("%s: %v, %v", clients, got, err)
+		}
 	}
 }

@@ -81,6 +81,7 @@ type WhyCount struct {
 // Contact is one of a greylist's first contacts. Times are Unix milliseconds.
 type Contact struct {
 	Key    string
+	Who    string // as in engine.SeenRow: the client
 	Why    string
 	First  int64
 	Passed int64 // 0: it has not come back, or too early

@@ -21,9 +21,9 @@ type reply struct {
 }
 
 // Behave says how queries for a name are answered from now on: after looking up the
-// records, these are applied in turn. The name "*" stands for all names, "*.zone" for
-// those below a zone; the most exact one holds. Without behaviours the name is answered
-// honestly again.
+// records, these are applied in turn. The name "*" stands for all names, that of the root
+// (".") among them, "*.zone" for those below a zone; the most exact one holds. Without
+// behaviours that is over.
 func (s *Server) Behave(name string, behaviours ...Behaviour) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -48,6 +48,9 @@ func (s *Server) behaviour(name string) []Behaviour {
 	return s.behave["*"]
 }
 
+// Honest answers as the records are: for names that "*" should not cover.
+func Honest(*reply) {}
+
 // Slow answers late.
 func Slow(d time.Duration) Behaviour { return func(r *reply) { r.delay += d } }
 
@@ -60,7 +63,8 @@ func ServFail(r *reply) { r.fail(dnsmessage.RCodeServerFailure) }
 // Refused answers REFUSED.
 func Refused(r *reply) { r.fail(dnsmessage.RCodeRefused) }
 
-// NXDomain answers that there is no such name, whatever the records are.
+// NXDomain answers that there is no such name, whatever the records are. For "*" it
+// makes a resolver that denies the root as well, as one that is cut off does.
 func NXDomain(r *reply) { r.fail(dnsmessage.RCodeNameError) }
 
 // Empty answers that there are no such records.

@@ -119,6 +119,29 @@ func TestBehaviours(t *testing.T) {
 	}
 }
 
+// TestRoot: the root has a name server, unless it is told otherwise.
+func TestRoot(t *testing.T) {
+	s := Start(t)
+	ask := func() ([]*net.NS, error) { return asker(s).LookupNS(within(t, 10*time.Second), ".") }
+	if got, err := ask(); err != nil || len(got) != 1 {
+		t.Errorf("%v, %v", got, err)
+	}
+	s.Behave("*", NXDomain)
+	if got, err := ask(); err == nil {
+		t.Errorf("all is denied: %v", got)
+	}
+	s.Behave(".", Honest)
+	if got, err := ask(); err != nil || len(got) != 1 {
+		t.Errorf("all but the root is denied: %v, %v", got, err)
+	}
+	if err := s.Add(". NS a.root.example", ". NS b.root.example"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := ask(); err != nil || len(got) != 2 {
+		t.Errorf("with records of its own: %v, %v", got, err)
+	}
+}
+
 func TestClose(t *testing.T) {
 	s := Start(t, "a.example A 192.0.2.1")
 	s.Latency(time.Hour)

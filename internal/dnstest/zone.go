@@ -28,7 +28,8 @@ type zone map[string][]dnsmessage.ResourceBody
 // names are absolute, with or without the last dot. A name "*.zone" stands for all names
 // below the zone that have no records of their own. A PTR's name may be the address
 // itself: "192.0.2.1 PTR mail.example.com". A line may hold several records, separated by
-// newlines; empty lines and those that begin with ";" are left out.
+// newlines; empty lines and those that begin with ";" are left out. The root has a name
+// server without being told.
 func (s *Server) Add(records ...string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -168,6 +169,9 @@ func (z zone) records(name string) (all []dnsmessage.ResourceBody, known bool) {
 	if all, known = z[name]; known {
 		return all, true
 	}
+	if name == "" {
+		return rootServers, true
+	}
 	for other := range z {
 		if strings.HasSuffix(other, "."+name) {
 			return nil, true
@@ -179,5 +183,9 @@ func (z zone) records(name string) (all []dnsmessage.ResourceBody, known bool) {
 			return all, true
 		}
 	}
-	return nil, name == ""
+	return nil, false
 }
+
+// rootServers are what the root has where it has no records of its own: a resolver is
+// asked for them to see whether it works.
+var rootServers = []dnsmessage.ResourceBody{&dnsmessage.NSResource{NS: dnsmessage.MustNewName("a.root-servers.net.")}}

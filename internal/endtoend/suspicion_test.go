@@ -167,6 +167,30 @@ pool "named" {
 	}
 }
 
+// TestSpareLearned: whom one's users write to is in the list for spf_pass; the answer
+// comes at once from the correspondent's own hosts, and from nobody else's.
+func TestSpareLearned(t *testing.T) {
+	t.Parallel()
+	if !eximtest.Alone(t) {
+		return
+	}
+	online(t, `remote.test TXT "v=spf1 ip4:192.0.2.70 -all"`)
+	s := startOnline(t, `
+list "correspondents" {
+  learn {}
+}
+greylist "inbound" {
+  spare = [spf_pass(list.correspondents)]
+}`, Options{})
+	bob := contact{"192.0.2.70", "mail.remote.test", "bob@remote.test", nil}
+	want(t, "a stranger", try(s, bob), 451)
+	submit(t, s, body, "alice@local.test", "bob@remote.test")
+	want(t, "who was written to", try(s, bob), 250)
+	want(t, "who forges the address", try(s, contact{"192.0.2.71", "mail.remote.test", "bob@remote.test", nil}), 451)
+	want(t, "another of the same host", try(s, contact{"192.0.2.70", "mail.remote.test", "carl@remote.test", nil}), 451)
+	s.CheckLogs()
+}
+
 // TestSpareWins: to be spared outweighs every suspicion.
 func TestSpareWins(t *testing.T) {
 	t.Parallel()
@@ -208,6 +232,7 @@ func TestBadDNS(t *testing.T) {
 		"garbage":  {dnstest.Garbage},
 		"loop":     {dnstest.CNAMELoop},
 		"cut off":  {dnstest.TruncatedAlways},
+		"denying":  {dnstest.NXDomain}, // as if there were nothing at all
 		"lying":    {dnstest.Lying("203.0.113.66")},
 		"listing":  {dnstest.Lying("127.0.0.2")}, // as if everybody were on every list
 	}
@@ -222,6 +247,7 @@ func TestBadDNS(t *testing.T) {
 				want(t, "its retry", try(s, known), 250)
 
 				dns.Behave("*", behaviours...)
+				s.Clock.Advance(5 * time.Minute) // nobody believes a server for so long
 				code := 250
 				if onFailure == "defer" {
 					code = 451

@@ -38,6 +38,7 @@ CREATE TABLE IF NOT EXISTS seen (
   counted_at BIGINT NOT NULL,
   expires_at BIGINT NOT NULL,
   why        TEXT NOT NULL,
+  who        TEXT NOT NULL,
   PRIMARY KEY (policy, key_),
   INDEX seen_expires (expires_at)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;

@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS seen (
   counted_at INTEGER NOT NULL,
   expires_at INTEGER NOT NULL,
   why        TEXT NOT NULL,
+  who        TEXT NOT NULL,
   PRIMARY KEY (policy, key_)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS seen_expires ON seen (expires_at);

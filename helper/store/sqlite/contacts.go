@@ -38,7 +38,7 @@ func (s *Store) Whys(ctx context.Context, policy string, since, now int64) ([]st
 func (s *Store) Recent(ctx context.Context, policy string, most int, now int64) ([]store.Contact, error) {
 	var all []store.Contact
 	err := s.withReasons(ctx, func(db asker) error {
-		rows, err := db.QueryContext(ctx, `SELECT key_, why, first_at, passed_at FROM seen
+		rows, err := db.QueryContext(ctx, `SELECT key_, why, who, first_at, passed_at FROM seen
 			WHERE policy = ? AND why <> '' AND expires_at > ? ORDER BY first_at DESC, key_ LIMIT ?`, policy, now, most)
 		if err != nil {
 			return err
@@ -47,7 +47,7 @@ func (s *Store) Recent(ctx context.Context, policy string, most int, now int64) 
 		for rows.Next() {
 			var key []byte
 			var c store.Contact
-			if err := rows.Scan(&key, &c.Why, &c.First, &c.Passed); err != nil {
+			if err := rows.Scan(&key, &c.Why, &c.Who, &c.First, &c.Passed); err != nil {
 				return err
 			}
 			c.Key = string(key)
@@ -62,7 +62,7 @@ func (s *Store) Recent(ctx context.Context, policy string, most int, now int64) 
 func (s *Store) SeenKeys(ctx context.Context, policy string, most int, now int64) ([]store.SeenKey, error) {
 	var all []store.SeenKey
 	err := s.withReasons(ctx, func(db asker) error {
-		rows, err := db.QueryContext(ctx, `SELECT key_, first_at, passed_at, passes, counted_at, expires_at, why FROM seen
+		rows, err := db.QueryContext(ctx, `SELECT key_, first_at, passed_at, passes, counted_at, expires_at, why, who FROM seen
 			WHERE policy = ? AND expires_at > ? ORDER BY key_ LIMIT ?`, policy, now, most)
 		if err != nil {
 			return err
@@ -71,7 +71,7 @@ func (s *Store) SeenKeys(ctx context.Context, policy string, most int, now int64
 		for rows.Next() {
 			var key []byte
 			var k store.SeenKey
-			if err := rows.Scan(&key, &k.Row.First, &k.Row.Passed, &k.Row.Passes, &k.Row.Counted, &k.Row.Expires, &k.Row.Why); err != nil {
+			if err := rows.Scan(&key, &k.Row.First, &k.Row.Passed, &k.Row.Passes, &k.Row.Counted, &k.Row.Expires, &k.Row.Why, &k.Row.Who); err != nil {
 				return err
 			}
 			k.Key = string(key)
@@ -98,7 +98,7 @@ func (s *Store) Learned(ctx context.Context, policy string, now int64) (store.Le
 // need not fail.
 func (s *Store) withReasons(ctx context.Context, f func(asker) error) error {
 	columns, err := liveColumns(ctx, s.readDB, plan.TableSeen)
-	if _, there := columns["why"]; err == nil && there {
+	if _, there := columns["who"]; err == nil && there {
 		err = f(s.readDB)
 	}
 	if err != nil {

@@ -89,7 +89,7 @@ func TestMigrateWithoutReasons(t *testing.T) {
 	old := plan.Tables(true, true, true)
 	for i, table := range old {
 		if table.Name == plan.TableSeen {
-			old[i].Columns = slices.DeleteFunc(slices.Clone(table.Columns), func(c plan.Column) bool { return c.Name == "why" })
+			old[i].Columns = slices.DeleteFunc(slices.Clone(table.Columns), func(c plan.Column) bool { return c.Name == "why" || c.Name == "who" })
 		}
 	}
 	if _, err := s.Migrate(ctx, old); err != nil {
@@ -112,13 +112,13 @@ func TestMigrateWithoutReasons(t *testing.T) {
 	if _, _, err := read(); !errors.Is(err, store.ErrMissing) {
 		t.Errorf("a decision before the migration: %v", err)
 	}
-	if ran, err := s.Migrate(ctx, allTables); err != nil || len(ran) != 1 || !strings.Contains(ran[0], "ADD COLUMN why") {
+	if ran, err := s.Migrate(ctx, allTables); err != nil || len(ran) != 2 || !strings.Contains(ran[0], "ADD COLUMN why") {
 		t.Errorf("ran %q, %v", ran, err)
 	}
 	if row, ok, err := read(); !ok || err != nil || row != (engine.SeenRow{First: 1, Passed: 2, Passes: 3, Counted: 4, Expires: 1000}) {
 		t.Errorf("after the migration: %+v, %v, %v", row, ok, err)
 	}
-	storetest.Do(t, s, put("k", engine.SeenRow{First: 5, Expires: 1000, Why: "spf_fail"}))
+	storetest.Do(t, s, put("k", engine.SeenRow{First: 5, Expires: 1000, Why: "spf_fail", Who: "192.0.2.1 (x)"}))
 	if whys, err := s.Whys(ctx, policy, 0, 1); len(whys) != 1 || err != nil {
 		t.Errorf("reasons after the migration: %v, %v", whys, err)
 	}

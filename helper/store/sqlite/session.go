@@ -38,14 +38,14 @@ var statementText = [statements]string{
 	begin:    "BEGIN IMMEDIATE",
 	commit:   "COMMIT",
 	rollback: "ROLLBACK",
-	getSeen: `SELECT first_at, passed_at, passes, counted_at, expires_at, why FROM seen WHERE policy = ? AND key_ = ?
-		UNION ALL SELECT 0, 0, 0, 0, -1, ''`,
+	getSeen: `SELECT first_at, passed_at, passes, counted_at, expires_at, why, who FROM seen WHERE policy = ? AND key_ = ?
+		UNION ALL SELECT 0, 0, 0, 0, -1, '', ''`,
 	getCount: `SELECT coalesce(sum(n), 0) FROM counter WHERE policy = ? AND span = ? AND key_ = ? AND slot BETWEEN ? AND ?`,
 	getDistinct: `SELECT count(*), coalesce((SELECT seen_at FROM distinct_member WHERE policy = ? AND key_ = ? AND member_ = ? AND seen_at BETWEEN ? AND ?), 0)
 		FROM (SELECT 1 FROM distinct_member WHERE policy = ? AND key_ = ? AND seen_at BETWEEN ? AND ? LIMIT ?)`,
-	putSeen: `INSERT INTO seen (policy, key_, first_at, passed_at, passes, counted_at, expires_at, why) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+	putSeen: `INSERT INTO seen (policy, key_, first_at, passed_at, passes, counted_at, expires_at, why, who) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (policy, key_) DO UPDATE SET first_at = excluded.first_at, passed_at = excluded.passed_at,
-		passes = excluded.passes, counted_at = excluded.counted_at, expires_at = excluded.expires_at, why = excluded.why`,
+		passes = excluded.passes, counted_at = excluded.counted_at, expires_at = excluded.expires_at, why = excluded.why, who = excluded.who`,
 	addCount: `INSERT INTO counter (policy, span, key_, slot, n, expires_at) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (policy, span, key_, slot) DO UPDATE SET n = n + excluded.n, expires_at = max(expires_at, excluded.expires_at)`,
 	putDistinct: `INSERT INTO distinct_member (policy, key_, member_, seen_at, expires_at) VALUES (?, ?, ?, ?, ?)
@@ -64,7 +64,7 @@ type session struct {
 	conn  *sql.Conn
 	stmts [statements]prepared
 	args  [10]sqldriver.NamedValue
-	dest  [6]sqldriver.Value
+	dest  [7]sqldriver.Value
 
 	holds    bool // each decision is to see one snapshot, and there is no transaction
 	snapshot sqldriver.Rows
@@ -218,7 +218,7 @@ func (s *session) write(c sqldriver.Conn, w engine.Write) error {
 	switch w := w.(type) {
 	case engine.PutSeen:
 		r := w.Row
-		return s.exec(c, putSeen, w.Policy, []byte(w.Key), r.First, r.Passed, r.Passes, r.Counted, r.Expires, r.Why)
+		return s.exec(c, putSeen, w.Policy, []byte(w.Key), r.First, r.Passed, r.Passes, r.Counted, r.Expires, r.Why, r.Who)
 	case engine.AddCount:
 		return s.exec(c, addCount, w.Policy, seconds(w.Window), []byte(w.Key), w.Slot, w.N, w.Expires)
 	case engine.PutDistinct:
@@ -241,8 +241,8 @@ func (s *session) run(c sqldriver.Conn, query string, values ...any) (int64, err
 	return result.RowsAffected()
 }
 
-// whyLength is the most bytes of a row's reason: a TEXT of MySQL's has 65,535.
-const whyLength = 1<<16 - 1
+// textLength is the most bytes of a column for people: a TEXT of MySQL's has 65,535.
+const textLength = 1<<16 - 1
 
 // checkWrite refuses what the columns of another dialect could not hold, before
 // anything is written.
@@ -251,8 +251,8 @@ func checkWrite(w engine.Write) error {
 	switch w := w.(type) {
 	case engine.PutSeen:
 		policy, key = w.Policy, w.Key
-		if len(w.Row.Why) > whyLength {
-			return fmt.Errorf("%w: the reason of a key of policy %q is longer than %d bytes", store.ErrDecision, policy, whyLength)
+		if len(w.Row.Why) > textLength || len(w.Row.Who) > textLength {
+			return fmt.Errorf("%w: the reason of a key of policy %q, or whose it is, is longer than %d bytes", store.ErrDecision, policy, textLength)
 		}
 	case engine.AddCount:
 		policy, key = w.Policy, w.Key
@@ -282,11 +282,11 @@ type state struct {
 }
 
 func (st state) Seen(policy, key string) (engine.SeenRow, bool, error) {
-	v, err := st.s.query(st.c, getSeen, 6, policy, []byte(key))
+	v, err := st.s.query(st.c, getSeen, 7, policy, []byte(key))
 	if err != nil {
 		return engine.SeenRow{}, false, err
 	}
-	row := engine.SeenRow{First: v[0].(int64), Passed: v[1].(int64), Passes: v[2].(int64), Counted: v[3].(int64), Expires: v[4].(int64), Why: v[5].(string)}
+	row := engine.SeenRow{First: v[0].(int64), Passed: v[1].(int64), Passes: v[2].(int64), Counted: v[3].(int64), Expires: v[4].(int64), Why: v[5].(string), Who: v[6].(string)}
 	if row.Expires < 0 {
 		if st.s.cache != nil {
 			st.s.cache.readNone(cacheKey{policy, key}, st.s.changes)
