@@ -152,9 +152,15 @@ const ObservedFor = 14 * 24 * time.Hour
 func who(q *wire.Question) string {
 	name := q.Host
 	if name == "" || name == wire.HostNone || name == wire.HostUnclear {
-		name = "(" + q.Helo[:min(len(q.Helo), 255)] + ")"
+		if name = ""; q.Helo != "" {
+			name = "(" + q.Helo[:min(len(q.Helo), 255)] + ")"
+		}
 	}
-	return strings.ToValidUTF8(q.Client.String()+" "+name, "?")
+	client := "local"
+	if q.Client.IsValid() {
+		client = q.Client.String()
+	}
+	return strings.ToValidUTF8(strings.TrimSpace(client+" "+name), "?")
 }
 
 // firstOf is the earliest first contact of one recipient, under any name.
