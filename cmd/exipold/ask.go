@@ -33,7 +33,8 @@ func askCommand() *cobra.Command {
 		Long: `Asks one policy (greylist.NAME or limit.NAME) what it would say now, and why. Nothing
 is counted, nothing is remembered, and no running exipold is needed. What the policy
 wants to know of the client and the sender is looked up in DNS, and printed; of
-clients of private networks nothing is looked up.
+clients of private networks (but not of loopback) nothing is looked up. The traffic is
+the policy's own: whether Exim would take the client for a relay host is not asked.
 
 Fields: client (an IP address), helo, host (its name, where Exim knows it; - where it
 has none), sender (empty or <> for the null sender), recipient, auth, from (the

@@ -19,6 +19,9 @@ func (r *listReport) print(out io.Writer) error {
 		fmt.Fprintf(w, "%s (%s%s)\n", l.List, l.At, reviewed)
 		printFindings(w, "  ", l.Findings)
 		r.printEntries(w, l.Entries)
+		if len(l.Entries) == 0 && l.Learned == nil {
+			fmt.Fprintf(w, "  no entries\n")
+		}
 		if n := l.Learned; n != nil {
 			fmt.Fprintf(w, "  learned\t%s, %s\t%s\n", number(n.Addresses, "address", "addresses"), number(n.Domains, "domain", "domains"), howOften(n.Hits["sender"]+n.Hits["recipient"], n.LastHit, ""))
 		}

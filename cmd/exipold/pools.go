@@ -38,7 +38,7 @@ never resolves the pools: for hosts without DNS, for tests, and for whoever want
 see a change before it is in force. Nothing is written where DNS did not answer for
 all pools.`,
 		Example: `  exipold pools
-  exipold pools --pin /etc/exipol/pools.json && systemctl reload exipold
+  exipold pools --pin /etc/exipol/pools.json   # then reload exipold
   exipold pools --json | jq '.pools[] | select(.changed)'`,
 		Args: cobra.NoArgs,
 		RunE: cli.Action(func(cmd *cobra.Command, _ []string) error {

@@ -48,6 +48,10 @@ type file struct {
 // Read reads a file of pools; an error of a missing file is fs.ErrNotExist's. Networks
 // that Resolve would not give are an error, too: a file may be older than its checks.
 func Read(path string) ([]Networks, error) {
+	// Opening a named pipe waits until somebody writes into it.
+	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("reading pools: %s is no regular file", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading pools: %w", err)
