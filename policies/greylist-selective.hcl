@@ -13,7 +13,7 @@ greylist "selective" {
   # else the network: large senders retry from another host each time.
   key = [client.pool, sender, recipient]
 
-  # One of these is enough. Where the DNS does not answer, nothing is suspicious.
+  # One of these is enough. What the DNS does not answer is not suspicious.
   suspicious = [
     no_reverse_dns,
     helo_mismatch,

@@ -168,7 +168,7 @@ func (d *doctor) checkPools() {
 			failing = append(failing, fmt.Sprintf("%s: %s", pool.Name, pool.Error))
 		}
 	}
-	const todo = "see what exipold pools says"
+	const remedy = "see what exipold pools says"
 	switch common := noPool(d.running.Pools); {
 	case common != "" && len(never) > 0:
 		d.say(broken, "pools", fmt.Sprintf("none of %d pools could be resolved: %s", len(never)+len(failing), common), helper.PoolsMend)
@@ -178,10 +178,10 @@ func (d *doctor) checkPools() {
 		return
 	}
 	if len(never) > 0 {
-		d.say(broken, "pools", "pools whose networks are not known: "+strings.Join(never, "; "), todo)
+		d.say(broken, "pools", "pools whose networks are not known: "+strings.Join(never, "; "), remedy)
 	}
 	if len(failing) > 0 {
-		d.say(warning, "pools", "pools that cannot be resolved at the moment, what was known of them stays: "+strings.Join(failing, "; "), todo)
+		d.say(warning, "pools", "pools that cannot be resolved at the moment, what was known of them stays: "+strings.Join(failing, "; "), remedy)
 	}
 	if len(pending) > 0 {
 		d.say(remark, "pools", "not resolved yet: "+strings.Join(pending, ", "), "")
@@ -202,12 +202,12 @@ func resolvedPools(n int) string {
 func (d *doctor) checkPinned() {
 	file := d.plan.PoolsFile
 	all, err := pools.Read(file)
-	todo := helper.PinMend("exipold pools --plan "+d.planFile+" --pin "+file, err) + ", then reload exipold"
+	remedy := helper.PinMend("exipold pools --plan "+d.planFile+" --pin "+file, err) + ", then reload exipold"
 	if err != nil {
 		if errors.Is(err, os.ErrPermission) {
-			todo = asRoot(file)
+			remedy = asRoot(file)
 		}
-		d.say(broken, "pools", err.Error(), todo)
+		d.say(broken, "pools", err.Error(), remedy)
 		return
 	}
 	if more := helper.UnknownPools(d.plan, all); len(more) > 0 {
@@ -218,10 +218,10 @@ func (d *doctor) checkPinned() {
 		switch {
 		case !hasSPF(pool):
 		case i < 0:
-			d.say(broken, "pools", file+" says nothing of pool "+pool.Name, todo)
+			d.say(broken, "pools", file+" says nothing of pool "+pool.Name, remedy)
 			return
 		case len(all[i].SPF) > 0 && !slices.Equal(all[i].SPF, slices.Compact(slices.Sorted(slices.Values(pool.SPF)))):
-			d.say(warning, "pools", fmt.Sprintf("%s has pool %s from %s, and the policies name %s", file, pool.Name, listed(all[i].SPF), listed(pool.SPF)), todo)
+			d.say(warning, "pools", fmt.Sprintf("%s has pool %s from %s, and the policies name %s", file, pool.Name, listed(all[i].SPF), listed(pool.SPF)), remedy)
 			return
 		}
 	}

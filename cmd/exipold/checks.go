@@ -21,11 +21,11 @@ import (
 func (d *doctor) checkRunning(ctx context.Context) {
 	r, err := running(ctx, d.socket)
 	if err != nil {
-		todo := "start exipold (systemctl start exipold.socket exipold.service), and look at its log"
+		remedy := "start exipold (systemctl start exipold.socket exipold.service), and look at its log"
 		if errors.Is(err, fs.ErrPermission) {
-			todo = asRoot(d.socket)
+			remedy = asRoot(d.socket)
 		}
-		d.say(broken, "running", "nobody answers on "+d.socket+": "+err.Error(), todo)
+		d.say(broken, "running", "nobody answers on "+d.socket+": "+err.Error(), remedy)
 		return
 	}
 	d.running = r
@@ -102,17 +102,17 @@ func (d *doctor) checkStore(ctx context.Context) {
 }
 
 func (d *doctor) badStore(err error) {
-	todo := mend(err, d.plan)
+	remedy := mend(err, d.plan)
 	switch {
 	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
-		todo = "run this as root, or as " + d.helper.name
+		remedy = "run this as root, or as " + d.helper.name
 	case errors.Is(err, store.ErrMissing):
-		todo = "exipold migrate --plan " + d.planFile
+		remedy = "exipold migrate --plan " + d.planFile
 		if d.helper.name != "" && d.helper.uid != uint32(os.Geteuid()) {
-			todo = "runuser -u " + d.helper.name + " -- " + todo
+			remedy = "runuser -u " + d.helper.name + " -- " + remedy
 		}
 	}
-	d.say(broken, "store", err.Error(), cmp.Or(todo, "look at the file and its directory"))
+	d.say(broken, "store", err.Error(), cmp.Or(remedy, "look at the file and its directory"))
 }
 
 // Room on the store's disk below which the doctor warns, and calls it broken.

@@ -94,11 +94,11 @@ func (d *doctor) examine(ctx context.Context) {
 	d.findings = []finding{}
 	p, err := helper.ReadPlan(d.planFile)
 	if err != nil {
-		todo := "run exipol build, and install what it writes"
+		remedy := "run exipol build, and install what it writes"
 		if errors.Is(err, fs.ErrPermission) {
-			todo = asRoot(d.planFile)
+			remedy = asRoot(d.planFile)
 		}
-		d.say(broken, "plan", err.Error(), todo)
+		d.say(broken, "plan", err.Error(), remedy)
 		return
 	}
 	d.plan = p

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -35,5 +36,19 @@ func TestWho(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestWhoIsLocal: a client without an address or a HELO name has a word of its own.
+func TestWhoIsLocal(t *testing.T) {
+	w := newWorld(t, makePlan(grey()))
+	d := w.ask(says(plan.Recipient, func(q *wire.Question) { q.Client, q.Helo = netip.Addr{}, "" }))
+	for _, write := range d.Writes {
+		if put, ok := write.(engine.PutSeen); ok && put.Row.Why != "" && put.Row.Who != "local" {
+			t.Errorf("it is called %q", put.Row.Who)
+		}
+	}
+	if len(d.Writes) == 0 {
+		t.Error("no row is written")
 	}
 }

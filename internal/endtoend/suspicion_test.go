@@ -258,7 +258,11 @@ func TestBadDNS(t *testing.T) {
 				if took := time.Since(begun); took > 30*time.Second { // Exim's own lookups, too
 					t.Errorf("that took %s", took)
 				}
+				asked := dns.CountType("access.test", "TXT")
 				want(t, "who is known", try(s, known), 250)
+				if n := dns.CountType("access.test", "TXT"); n != asked {
+					t.Errorf("%d queries for the SPF record of who is known", n-asked)
+				}
 				s.Clock.Advance(5 * time.Minute)
 				want(t, "the retry without DNS", try(s, first), 250)
 				s.CheckLogs()
