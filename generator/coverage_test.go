@@ -51,6 +51,12 @@ func TestGoldenCovers(t *testing.T) {
 				if a.Type == language.BareWord {
 					written = regexp.QuoteMeta(w) + `\n`
 				}
+				switch a.Type {
+				case language.BareWords:
+					written = `\[[^\]\n]*\b` + w + `\b`
+				case language.Words:
+					written = `\[[^\]\n]*` + written
+				}
 				if !has(a.Name + ` *= ` + written) {
 					t.Errorf("no golden has %s%s = %q", path, a.Name, w)
 				}
@@ -61,6 +67,16 @@ func TestGoldenCovers(t *testing.T) {
 	for _, k := range language.KeyFields {
 		if !has(`[\[( ]` + regexp.QuoteMeta(k.Text) + `[\],)]`) {
 			t.Errorf("no golden has the key %s", k.Text)
+		}
+	}
+	for _, f := range language.HeaderFields {
+		if !has(`[^$]\$\{` + regexp.QuoteMeta(f.Text) + `\}`) {
+			t.Errorf("no golden has the field %s of a header", f.Text)
+		}
+	}
+	for _, count := range []string{"distinct", "share"} {
+		if !has(`count += ` + count + `\(`) {
+			t.Errorf("no golden counts %s(...)", count)
 		}
 	}
 	for _, f := range language.FactWords {

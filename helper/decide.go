@@ -108,7 +108,10 @@ func (a *asked) decide(st engine.State, live engine.Live) (engine.Decision, erro
 
 // live is what the decision is to know besides the plan and the store.
 func (h *Helper) live(a *asked) engine.Live {
-	return engine.Live{Runtime: h.runtime.Load(), Sleeping: h.sleeping(a.now), Facts: a.facts, Pool: a.by.pool}
+	return engine.Live{
+		Runtime: h.runtime.Load(), Sleeping: h.sleeping(a.now), Facts: a.facts, Pool: a.by.pool,
+		Gateway: h.o.Gateway, Free: a.by.free, Failure: a.by.failure,
+	}
 }
 
 // look decides from what is known, if there is nothing to find out and nothing to

@@ -7,7 +7,8 @@
 //	                                                           '----' outside (find out facts), where the engine needs any
 //
 // Beside that it keeps the networks of the pools (networks.go) and counts which entries
-// of lists are of use (hits.go). The package knows neither the socket (helper/server)
+// of lists are of use (hits.go), counts what was read from Exim's log (count.go), and tells
+// Exim which blocks are in force for when exipold is away (blocked.go). The package knows neither the socket (helper/server)
 // nor SQL (helper/store).
 package helper
 
@@ -15,6 +16,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,7 +65,12 @@ type Options struct {
 	// NewOutside does; nil: nothing is found out.
 	Outside func(servers []string) Outside
 	// Pools is the file that remembers the pools' networks over a restart; "": none does.
-	Pools    string
+	Pools string
+	// Gateway is the name of this one, in cases and events: the same after a restart, and unlike that of
+	// any other that shares the store; "": the host's name.
+	Gateway string
+	// Free says how many percent of the disk that holds a directory are free; nil: the file system does.
+	Free     func(dir string) (percent int64, ok bool)
 	Clock    func() time.Time // nil: time.Now
 	Observer Observer         // nil: nobody
 	Log      *slog.Logger     // nil: slog.Default()
@@ -81,6 +88,7 @@ type Helper struct {
 	plans    atomic.Pointer[plans]
 	reload   sync.Mutex // held while the plans change
 	runtime  atomic.Pointer[engine.Runtime]
+	said     said // how the runtime is read
 	sleepers sleepers
 	repeats  repeats
 	trouble  trouble
@@ -113,13 +121,23 @@ func New(ctx context.Context, p *plan.Plan, o Options) (*Helper, error) {
 	if o.HitsEvery <= 0 {
 		o.HitsEvery = 30 * time.Second
 	}
+	if o.Gateway == "" {
+		name, err := os.Hostname()
+		if err != nil {
+			return nil, fmt.Errorf("this gateway has no name: %w", err)
+		}
+		o.Gateway = name
+	}
+	if o.Free == nil {
+		o.Free = diskFree
+	}
 	h := &Helper{o: o, started: o.Clock(), poolsDue: make(chan struct{}, 1), rowsDue: make(chan struct{}, 1)}
 	h.glancer, _ = o.Store.(Glancer)
 	h.repeats.init()
 	h.trouble.log = o.Log
 	h.plans.Store(&plans{})
 	h.recall()
-	for _, old := range remembered(o.Plans, o.Log) {
+	for _, old := range remembered(o.Plans, &h.o) {
 		// The store may be a new one, without the tables that only the old plan needs.
 		if err := h.prepare(ctx, old.Plan()); err != nil {
 			o.Log.Warn("an earlier plan is left out", "error", err)
@@ -163,7 +181,7 @@ func (h *Helper) prepare(ctx context.Context, p *plan.Plan) error {
 // take is Take without a look at which store the plan names: at the start it is the
 // one that was opened, whatever the remembered plans say.
 func (h *Helper) take(ctx context.Context, p *plan.Plan) error {
-	a, err := newAnswerer(p)
+	a, err := newAnswerer(p, &h.o)
 	if err != nil {
 		return fmt.Errorf("plan %s: %w", p.ID, err)
 	}
@@ -232,21 +250,6 @@ func every(ctx context.Context, d time.Duration, f func(context.Context)) {
 			f(ctx)
 		}
 	}
-}
-
-// refresh reads what was said at run time. Where that fails, what was known stays
-// in force.
-func (h *Helper) refresh(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	r, err := h.o.Store.Runtime(ctx, h.o.Clock().UnixMilli())
-	if err != nil {
-		h.failed(reading, err)
-		return
-	}
-	r.Prepare()
-	h.runtime.Store(&r)
-	h.trouble.ends(reading)
 }
 
 // cleanup removes what has expired. A failure is logged as one of the store.

@@ -95,10 +95,11 @@ func (f *faulty) Update(ctx context.Context, g func(engine.State) ([]engine.Writ
 	return f.Store.Update(ctx, g)
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t *testing.T) *bench { return newBenchBy(t, testplan.New) }
+func newBenchBy(t *testing.T, make func(dir string) *plan.Plan) *bench {
 	t.Helper()
 	b := &bench{t: t, dir: t.TempDir(), log: &lockedBuffer{}}
-	b.p = testplan.New(b.dir)
+	b.p = make(b.dir)
 	b.now.Store(time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC).UnixMilli())
 	s, err := sqlite.Open(t.Context(), b.p.Store.Path, sqlite.Options{Create: true})
 	if err != nil {

@@ -57,7 +57,11 @@ type oldAsked struct {
 // while the state is there that it was decided from. One that only looks writes nothing.
 func (o *oldAsked) decideVerb(st engine.State, live engine.Live) (engine.Decision, error) {
 	live.Sleeping = nil // nobody delays an answer to an old verb
-	d, err := o.ask.Engine.Decide(o.Question, o.now, st, live)
+	var d engine.Decision
+	var err error
+	if o.ask.Engine != nil { // else it is about what is stored, and not about a policy
+		d, err = o.ask.Engine.Decide(o.Question, o.now, st, live)
+	}
 	if err != nil || len(d.Needs) > 0 {
 		return d, err
 	}

@@ -195,7 +195,7 @@ func TestFactsTime(t *testing.T) {
 	} {
 		p := *newBench(t).p
 		p.Timeout = plan.Duration(timeout)
-		a, err := newAnswerer(&p)
+		a, err := newAnswerer(&p, &Options{})
 		if err != nil || a.facts != want {
 			t.Errorf("timeout %s: facts may take %s of %s, want %s, %v", timeout, a.facts, a.budget, want, err)
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"exipol/generator/plan"
+	"exipol/generator/wire"
 	"exipol/helper/engine"
 	"exipol/helper/oldverbs"
 	"exipol/helper/owner"
@@ -36,11 +36,14 @@ type answerer struct {
 	outside Outside                     // nil: nothing can be found out
 	table   atomic.Pointer[pools.Table] // of its pools
 	pool    func(netip.Addr) string     // in the table; nil where the plan has no pools
+
+	free    func() (percent int64, ok bool)            // of the disk that holds Exim's spool
+	failure func(q wire.Question) (class, item string) // what a question says of a failed delivery
 }
 
 // newAnswerer prepares a plan. The answer must be out before Exim's first call
 // gives up, which is a second before the whole timeout is over.
-func newAnswerer(p *plan.Plan) (*answerer, error) {
+func newAnswerer(p *plan.Plan, o *Options) (*answerer, error) {
 	e, err := engine.New(p)
 	if err != nil {
 		return nil, err
@@ -52,6 +55,8 @@ func newAnswerer(p *plan.Plan) (*answerer, error) {
 	const margin = 100 * time.Millisecond
 	a := &answerer{Engine: e, old: old, budget: max(p.Timeout.Std()-time.Second-margin, 2*margin)}
 	a.facts = factsTime(a.budget)
+	a.free = (&room{dir: p.Spool, clock: o.Clock, look: o.Free}).free
+	a.failure = bounceOf(p)
 	if len(p.Pools) > 0 {
 		a.pool = func(client netip.Addr) string { return a.table.Load().Pool(client) }
 	}
@@ -144,7 +149,7 @@ func (s *plans) remember(dir string) error {
 
 // remembered reads the plans of the directory, oldest first. One that cannot be
 // used any more (damaged, or of another version) is left out.
-func remembered(dir string, log *slog.Logger) []*answerer {
+func remembered(dir string, o *Options) []*answerer {
 	var out []*answerer
 	for _, name := range planFiles(dir) {
 		p, err := ReadPlan(filepath.Join(dir, name))
@@ -153,10 +158,10 @@ func remembered(dir string, log *slog.Logger) []*answerer {
 		}
 		var a *answerer
 		if err == nil {
-			a, err = newAnswerer(p)
+			a, err = newAnswerer(p, o)
 		}
 		if err != nil {
-			log.Warn("an earlier plan is left out", "file", name, "error", err)
+			o.Log.Warn("an earlier plan is left out", "file", name, "error", err)
 			continue
 		}
 		out = append(out, a)

@@ -148,7 +148,7 @@ func TestOtherStoreAfterRestart(t *testing.T) {
 	next.Store.Path = filepath.Join(b.dir, "other.db")
 	next.Greylists, next.Stages = nil, next.Stages[:1]
 	next.Limits[1].Except = nil
-	next.Tables = plan.Tables(false, true, false)
+	next.Tables = plan.Tables(plan.Needs{Counter: true})
 	if err := next.Seal(); err != nil {
 		t.Fatal(err)
 	}

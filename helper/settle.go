@@ -86,7 +86,8 @@ func (h *Helper) settle(ctx context.Context, a *asked) (engine.Decision, error) 
 // A delay is reserved while the decision is made, so that no two decisions of one
 // batch take the same sleeper's place; deciding once more gives it back first. Where
 // the update's outcome is unknown, the writer may still be deciding when this returns.
-// A decision that needs to know more than was found out writes nothing.
+// A decision that needs to know more than was found out writes nothing. Where it opened a case,
+// its block is in force here before the answer leaves.
 func (h *Helper) write(ctx context.Context, a *asked) (engine.Decision, error) {
 	var made atomic.Pointer[engine.Decision]
 	place := h.sleepers.place()
@@ -107,5 +108,10 @@ func (h *Helper) write(ctx context.Context, a *asked) (engine.Decision, error) {
 		place.giveUp()
 		return engine.Decision{}, err
 	}
-	return *made.Load(), nil
+	d := *made.Load()
+	if engine.Opens(d.Writes) {
+		// The next question may be one that the block is about.
+		h.refresh(context.WithoutCancel(ctx))
+	}
+	return d, nil
 }

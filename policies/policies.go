@@ -5,7 +5,10 @@ package policies
 import (
 	"embed"
 	"fmt"
+	"io/fs"
 	"path"
+	"slices"
+	"strings"
 )
 
 // Files are the policies as they are on disk: NAME.hcl, and starter/NAME.hcl, which
@@ -30,13 +33,53 @@ type File struct {
 	Text []byte
 }
 
+// beside are the files that a file refers to, and is of no use without.
+var beside = map[string][]string{
+	"greylist-selective.hcl": {"provider-pools.hcl", "known-correspondents.hcl", "code-senders.hcl"},
+	"stolen-password.hcl":    {"abuse-desk.hcl"},
+	"stolen-relay.hcl":       {"abuse-desk.hcl"},
+	"local-scripts.hcl":      {"abuse-desk.hcl"},
+	"bounce-hold.hcl":        {"abuse-desk.hcl"},
+	"bounce-ratio.hcl":       {"abuse-desk.hcl"},
+	"rate-user.hcl":          {"abuse-desk.hcl"},
+	"auth-spread.hcl":        {"abuse-desk.hcl"},
+}
+
+// Beside are the files that a ready-made file needs beside it, besides the site's own.
+func Beside(name string) []string { return beside[name] }
+
+// Names are the names of the ready-made policies, without .hcl, sorted.
+func Names() []string {
+	files, err := fs.Glob(Files, "*.hcl")
+	if err != nil {
+		panic(err) // the pattern is the one above
+	}
+	var out []string
+	for _, f := range files {
+		out = append(out, strings.TrimSuffix(f, ".hcl"))
+	}
+	return out
+}
+
 // Starter is the set that `exipol init` writes.
-func Starter() ([]File, error) {
+func Starter() ([]File, error) { return files(starter) }
+
+// With is a ready-made policy, by its name without .hcl, with the files that it needs. The error
+// says which names there are.
+func With(name string) ([]File, error) {
+	file := name + ".hcl"
+	if !slices.Contains(Names(), name) {
+		return nil, fmt.Errorf("no ready-made policy is called %q; there are %s", name, strings.Join(Names(), ", "))
+	}
+	return files(append([]string{file}, beside[file]...))
+}
+
+func files(names []string) ([]File, error) {
 	var out []File
-	for _, name := range starter {
+	for _, name := range names {
 		text, err := Files.ReadFile(name)
 		if err != nil {
-			return nil, fmt.Errorf("the starter set: %w", err)
+			return nil, fmt.Errorf("ready-made policies: %w", err)
 		}
 		out = append(out, File{path.Base(name), text})
 	}

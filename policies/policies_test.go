@@ -30,17 +30,13 @@ func read(t *testing.T, name string) []byte {
 	return text
 }
 
-// needs are the files that a single one refers to.
-var needs = map[string][]string{
-	"greylist-selective.hcl": {"provider-pools.hcl", "known-correspondents.hcl", "code-senders.hcl"},
-}
-
 // parts are files that hold no policy, only what policies refer to: each with a
 // policy that does.
 var parts = map[string]string{
 	"provider-pools.hcl":       `greylist "x" { spare = [pool] }`,
 	"known-correspondents.hcl": `greylist "x" { except = [list.correspondents.sender] }`,
 	"code-senders.hcl":         `greylist "x" { urgent = [list.code_senders] }`,
+	"abuse-desk.hcl":           "limit \"x\" {\n  event = bounce\n  classes = [no_such_user]\n  key = [owner]\n  tier \"t\" {\n    over = \"1/1h\"\n    notify = [notice.desk]\n  }\n}\n",
 }
 
 // sets lists every single file with what belongs beside it, and starter.
@@ -58,7 +54,7 @@ func sets(t *testing.T) map[string]map[string][]byte {
 			beside = bytes.Replace(beside, []byte(`max_delay = "25s"`), []byte(`max_delay = "120s"`), 1)
 		}
 		out[name] = map[string][]byte{name: read(t, name), "exipol.hcl": beside}
-		for _, other := range needs[name] {
+		for _, other := range policies.Beside(name) {
 			out[name][other] = read(t, other)
 		}
 		if policy := parts[name]; policy != "" {

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,6 +27,7 @@ const eximWait = time.Minute
 
 func initCommand() *cobra.Command {
 	var exim string
+	var with []string
 	cmd := &cobra.Command{
 		Use:   "init [DIR]",
 		Short: "write a small working set of policies",
@@ -32,13 +35,22 @@ func initCommand() *cobra.Command {
 given): greylisting of what looks bad, with the pools and lists that keep it from
 delaying honest mail, and a tarpit for those who guess recipients. Where there is an
 Exim, it is asked which configuration and which ACLs it has. No file that is there
-already is overwritten.`,
-		Example: "  exipol init /etc/exipol/policies\n  exipol check /etc/exipol/policies",
+already is overwritten.
+
+--with adds ready-made policies by their names, with the files that they need, also to
+a set that is there already; names of files that are there stay as they are:
+
+  ` + strings.Join(policies.Names(), "\n  ") + "\n",
+		Example: "  exipol init /etc/exipol/policies\n  exipol init --with stolen-password,bounce-slow /etc/exipol/policies\n  exipol check /etc/exipol/policies",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: cli.Action(func(cmd *cobra.Command, args []string) error {
 			dir := "."
 			if len(args) == 1 {
 				dir = args[0]
+			}
+			more, err := readyMade(with)
+			if err != nil {
+				return err
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), eximWait)
 			defer cancel()
@@ -46,10 +58,11 @@ already is overwritten.`,
 			if err != nil {
 				return err
 			}
-			return writeStarter(cmd, dir, site)
+			return writeSet(cmd, dir, site, more)
 		}),
 	}
 	cmd.Flags().StringVar(&exim, "exim", "", "the Exim `BINARY` to ask (exim4 or exim on PATH where none is named)")
+	cmd.Flags().StringSliceVar(&with, "with", nil, "add these ready-made policies, separated by commas")
 	return cmd
 }
 
@@ -81,19 +94,41 @@ func askSite(ctx context.Context, exim string) (*verify.Site, error) {
 	return &site, nil
 }
 
-// writeStarter writes the starter set, all of it or, where a file is there already,
-// nothing.
-func writeStarter(cmd *cobra.Command, dir string, site *verify.Site) error {
-	set, err := policies.Starter()
-	if err != nil {
-		return err
+// readyMade are the files of the policies of these names, each once.
+func readyMade(names []string) ([]policies.File, error) {
+	var out []policies.File
+	var errs []error
+	for _, name := range names {
+		files, err := policies.With(strings.TrimSuffix(name, ".hcl"))
+		errs = append(errs, err)
+		for _, f := range files {
+			if !slices.ContainsFunc(out, func(have policies.File) bool { return have.Name == f.Name }) {
+				out = append(out, f)
+			}
+		}
 	}
+	return out, errors.Join(errs...)
+}
+
+// writeSet writes the starter set, where there are no policies yet, and the files that were asked
+// for besides. Nothing that is there is written over; where nothing is to be done, that is an error.
+func writeSet(cmd *cobra.Command, dir string, site *verify.Site, more []policies.File) error {
 	present, err := policyFiles(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if len(present) > 0 {
+	var set []policies.File
+	if len(present) == 0 {
+		if set, err = policies.Starter(); err != nil {
+			return err
+		}
+	} else if len(more) == 0 {
 		return fmt.Errorf("%s holds policies already (%s): nothing was written", dir, filepath.Base(present[0]))
+	}
+	for _, f := range more {
+		if !slices.ContainsFunc(set, func(have policies.File) bool { return have.Name == f.Name }) {
+			set = append(set, f)
+		}
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -104,17 +139,27 @@ func writeStarter(cmd *cobra.Command, dir string, site *verify.Site) error {
 			text, _ = load.Format(fitSite(text, *site), file.Name)
 		}
 		path := filepath.Join(dir, file.Name)
-		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-		if err != nil {
-			return err
+		err := writeNew(path, text)
+		if errors.Is(err, fs.ErrExist) && len(more) > 0 {
+			fmt.Fprintln(cmd.ErrOrStderr(), "kept", path)
+			continue
 		}
-		_, err = f.Write(text)
-		if err = errors.Join(err, f.Close()); err != nil {
+		if err != nil {
 			return err
 		}
 		fmt.Fprintln(cmd.ErrOrStderr(), "wrote", path)
 	}
 	return nil
+}
+
+// writeNew writes a file that is not there yet.
+func writeNew(path string, text []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	return errors.Join(err, f.Close())
 }
 
 // fitSite puts into the site block what the site's Exim says of itself: the layout,

@@ -37,6 +37,8 @@ var rules = []func(*checker){
 	poolKeys, poolNetworks, forNobody, learnTimes,
 	keyFields, eventTraffic, localTraffic, messageRecipients, verdictStages, distinctCounts, useless,
 	messageTexts, headerTexts,
+	shares, eventArguments,
+	blockStages, logTiers, awayBlocks, told, foreverBlocks, idleBlocks, deskTimes,
 	emptyTiers, unreachableTiers, unreachablePolicies,
 	eximEngine, eximRates,
 }

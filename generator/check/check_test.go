@@ -179,6 +179,46 @@ func limit2(head, tiers string) string {
 	return strings.Replace(limit(head, tiers), `"l"`, `"m"`, 1)
 }
 
+// Blocks, notices and events of the log that must not be warned about.
+func TestNoFalseAlarmOfTheDesk(t *testing.T) {
+	const desk = "notice \"desk\" {\n  mail = [\"abuse@example.com\"]\n}\n"
+	block := func(inner string) string {
+		return "tier \"a\" {\n over = \"5/1h\"\n notify = [notice.desk]\n block {\n" + inner + "\n}\n}\n"
+	}
+	head := func(lines ...string) string { return "limit \"l\" {\n" + strings.Join(lines, "\n") + "\n" }
+	defers := "tier \"a\" {\n over = \"5/1h\"\n defer {}\n}\n"
+	for name, src := range map[string]string{
+		"relay by address":         desk + head("traffic = \"relay\"", "event = invalid_recipient", "callout = \"10s\"", "key = [client.ip]") + block("queued = \"freeze\"\nfreeze {}"),
+		"relay by owner":           desk + head("traffic = \"relay\"", "event = recipient", "key = [owner]") + block("add_header = { X-Relayed-From = \"${client.ip}\" }\nfreeze {}"),
+		"relay at connect":         desk + head("traffic = \"relay\"", "event = recipient", "key = [owner]") + block("at = \"connect\"\ndeny {}"),
+		"bounces that defer":       head("event = bounce", "classes = [policy]", "key = [owner]") + defers,
+		"bounces of a sender":      head("event = bounce", "classes = [policy]", "key = [sender]") + defers,
+		"failures by recipient":    desk + head("event = bounce", "classes = [policy]", "key = [recipient]") + "tier \"a\" {\n over = \"5/1h\"\n notify = [notice.desk]\n}\n",
+		"failures and recipients":  head("events = { unknown_recipient = 1, auth_failure = 3 }", "key = [client.ip]") + defers,
+		"logins from everywhere":   desk + head("event = login", "key = [auth]", "count = distinct(client.net)") + block("deny {}"),
+		"failed logins":            desk + head("event = auth_failure", "key = [client.ip]", "count = distinct(login)") + "tier \"a\" {\n over = \"5/1h\"\n block {\nuntil = \"1h\"\ndeny {}\n}\n}\n",
+		"several blocks":           desk + head("traffic = \"submission\"", "event = recipient", "key = [auth]") + block("defer {}") + strings.Replace(block("until = \"1h\"\nfreeze {}"), `"a"`, `"b"`, 1),
+		"a tier below a block":     desk + head("traffic = \"submission\"", "event = recipient", "attempts = true", "key = [auth]") + strings.Replace(defers, `"a"`, `"b"`, 1) + block("deny {}"),
+		"other keys with pass":     desk + head("traffic = \"submission\"", "event = recipient", "key = [sender]", "on_failure = \"pass\"") + block("deny {}"),
+		"local, with another key":  head("traffic = \"local\"", "event = recipient", "key = [sender]") + defers,
+		"a share of the refused":   desk + head("traffic = \"submission\"", "event = unknown_recipient", "key = [auth]", "count = share(recipient)", "floor = 20") + "tier \"a\" {\n over = [\"5%/1h\", \"9%/24h\"]\n notify = [notice.desk, owner]\n}\noverride \"o\" {\n only = [list.l]\n over = { a = \"50%/1h\" }\n}\n",
+		"routing only, and a list": head("traffic = \"submission\"", "event = invalid_recipient", "callout = \"0s\"", "only = [list.l]", "key = [auth]") + defers,
+	} {
+		src += "}\n"
+		if strings.Contains(src, "list.l") {
+			src += "list \"l\" {\n auth = [\"joe\"]\n}\n"
+		}
+		if !strings.Contains(src, "notice.desk") {
+			src = strings.TrimPrefix(src, desk)
+		}
+		if got := one(src); len(got) != 0 {
+			var b bytes.Buffer
+			_ = diag.Text(&b, got, nil)
+			t.Errorf("%s: %s\n%s", name, b.String(), src)
+		}
+	}
+}
+
 // A set as it is where nothing could be loaded must not bring the rules down.
 func TestEmptySets(t *testing.T) {
 	check.Check(&policy.Set{})

@@ -50,7 +50,7 @@ func addedDelays(c *checker) {
 			return
 		}
 		d := c.effective(t.Delay)
-		if counts(lim, plan.UnknownRecipient) && d > most[0] {
+		if (counts(lim, plan.UnknownRecipient) || counts(lim, plan.InvalidRecipient) || onlyLogged(lim)) && d > most[0] {
 			before, most[0] = t, d
 		}
 		if counts(lim, plan.Recipient) && d > most[1] {
@@ -60,8 +60,8 @@ func addedDelays(c *checker) {
 	if before != nil && after != nil && before != after && most[0]+most[1] > longestDelay {
 		c.fail("EP202", before.Delay.DeclRange, fmt.Sprintf("delays of one RCPT command can add up to %s", most[0]+most[1]),
 			"clients may give up after five minutes: make both shorter, or site.max_delay",
-			note(before.Delay.DeclRange, "unknown recipients are delayed by up to %s", most[0]),
-			note(after.Delay.DeclRange, "recipients are delayed by up to %s", most[1]))
+			note(before.Delay.DeclRange, "before the site's ACL it is delayed by up to %s", most[0]),
+			note(after.Delay.DeclRange, "after it by up to %s", most[1]))
 	}
 }
 

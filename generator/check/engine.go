@@ -20,22 +20,40 @@ func eximEngine(c *checker) {
 			cannot(lim.Events[1].Name, "count events of several kinds together")
 		}
 		for _, e := range lim.Events {
+			switch {
+			case plan.Events[e.Name.V].Log:
+				cannot(e.Name, "count what the log says")
+			case e.Name.V == plan.InvalidRecipient:
+				cannot(e.Name, "tell a recipient that does not exist from one that is not known at the moment")
+			}
 			if e.Weight.V != 1 {
 				cannot(policy.Value[string]{Range: e.Weight.Range}, "give an event a weight")
 			}
 		}
 		for _, p := range lim.Key {
-			if p.Field == "pool" {
+			switch p.Field {
+			case "pool":
 				cannot(policy.Value[string]{Range: p.Range}, "know who answers for a client: use client.net")
+			case "user", "owner", "login":
+				cannot(policy.Value[string]{Range: p.Range}, "count for "+p.Text)
 			}
 		}
 		if lim.Distinct != nil {
 			cannot(policy.Value[string]{Range: lim.Distinct.Range}, "count different ones in this way")
 		}
+		if lim.Share != nil {
+			cannot(*lim.Share, "count a share")
+		}
 		for _, o := range lim.Overrides {
 			cannot(policy.Value[string]{Range: o.DeclRange}, "have overrides")
 		}
 		for _, t := range lim.Tiers {
+			if t.Block != nil {
+				cannot(policy.Value[string]{Range: t.Block.DeclRange}, "block")
+			}
+			if len(t.Notify) > 0 {
+				cannot(policy.Value[string]{Range: t.Notify[0].Range}, "notify anybody")
+			}
 			if d := t.Delay; d != nil && d.Each.Set {
 				cannot(policy.Value[string]{Range: d.Each.Range}, "let a delay grow with the count: use fixed")
 			}
@@ -65,7 +83,7 @@ func (c *checker) beyondExim(r policy.Ref) string {
 	if list == nil {
 		return ""
 	}
-	if len(list.Learn) > 0 && r.Field != "client" && r.Field != "auth" {
+	if len(list.Learn) > 0 && r.Field != "client" && r.Field != "auth" && r.Field != "user" {
 		return fmt.Sprintf("know what list.%s learns", list.Name)
 	}
 	for _, e := range list.Entries {

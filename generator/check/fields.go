@@ -5,49 +5,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hashicorp/hcl/v2"
+
 	"exipol/generator/diag"
 	"exipol/generator/plan"
 	"exipol/generator/policy"
 )
-
-// known says whether a field of the question is known at an event, and if not,
-// why.
-func known(field, event, traffic string) (why string, ok bool) {
-	base, _, _ := strings.Cut(field, ".")
-	switch base {
-	case "client":
-		if traffic == plan.Local {
-			return "local traffic has no client address", false
-		}
-	case "pool":
-		if traffic == plan.Local {
-			return "local traffic has no client address", false
-		}
-		if event == plan.Connection || event == plan.HeloEvent {
-			return fmt.Sprintf("at the event %s there is no sender yet, whose SPF record could name a pool", event), false
-		}
-	case "helo":
-		if event == plan.Connection {
-			return "a client that connects has not said HELO yet", false
-		}
-	case "sender":
-		if event == plan.Connection || event == plan.HeloEvent {
-			return fmt.Sprintf("at the event %s there is no sender yet", event), false
-		}
-	case "recipient":
-		if event == plan.Connection || event == plan.HeloEvent {
-			return fmt.Sprintf("at the event %s there is no recipient yet", event), false
-		}
-		if event == plan.Message {
-			return "a message may have many recipients", false
-		}
-	case "auth":
-		if traffic != plan.Submission {
-			return fmt.Sprintf("%s traffic is not authenticated", traffic), false
-		}
-	}
-	return "", true
-}
 
 // keyFields: every part of a key is known wherever it is needed.
 func keyFields(c *checker) {
@@ -68,14 +31,31 @@ func keyFields(c *checker) {
 			parts = slices.Concat(parts, []policy.Part{*lim.Distinct})
 		}
 		for _, p := range parts {
-			for _, e := range lim.Events {
-				if why, ok := known(p.Field, e.Name.V, lim.Traffic.V); !ok {
-					c.unknownField(p, why, false)
-					break
-				}
+			if why, ok := c.knownToAll(lim, p.Field); !ok {
+				c.unknownField(p, why, false)
 			}
 		}
 	}
+}
+
+// knownToAll says whether a field is known at all events of a limit, and if not, why.
+func (c *checker) knownToAll(lim *policy.Limit, field string) (why string, ok bool) {
+	base, _, _ := strings.Cut(field, ".")
+	if lim.Traffic.V == "" && (base == "client" || base == "helo") {
+		return "local traffic, which is among all that this limit counts, has none; say traffic = \"submission\" or \"relay\"", false
+	}
+	for _, e := range lim.Events {
+		if _, _, strange := strangeEvent(e.Name.V, lim.Traffic.V); strange && plan.Events[e.Name.V].Log {
+			continue // reported as such
+		}
+		if why, ok := known(field, e.Name.V, lim.Traffic.V); !ok {
+			return why, false
+		}
+	}
+	if lim.Share != nil {
+		return known(field, lim.Share.V, lim.Traffic.V)
+	}
+	return "", true
 }
 
 // unknownField reports a part of a key; byDefault says that nobody wrote it.
@@ -87,12 +67,12 @@ func (c *checker) unknownField(p policy.Part, why string, byDefault bool) {
 	c.fail("EP211", p.Range, fmt.Sprintf("%s is not known here: %s", p.Text, why), "")
 }
 
-// localTraffic: what a program hands to sendmail never meets these ACLs.
+// localTraffic: Exim's own ratelimit counts at its SMTP ACLs only.
 func localTraffic(c *checker) {
 	for _, lim := range c.set.Limits {
-		if lim.Traffic.V == plan.Local {
-			c.warn("EP218", lim.Traffic.Range, "local traffic is only what is spoken over SMTP without a network (exim -bs, -bS)",
-				"a message that a program gives to sendmail is not counted")
+		if lim.Traffic.V == plan.Local && lim.Engine.V == plan.EngineExim {
+			c.warn("EP218", lim.Traffic.Range, "with the engine exim, local traffic is only what is spoken over SMTP without a network (exim -bs, -bS)",
+				"a message that a program gives to sendmail is not counted: leave engine out", note(lim.Engine.Range, "the engine is exim"))
 		}
 	}
 }
@@ -125,20 +105,16 @@ func messageRecipients(c *checker) {
 	}
 }
 
-// eventTraffic: events that come before it is known whose traffic it is.
+// eventTraffic: events that a traffic does not have.
 func eventTraffic(c *checker) {
 	for _, lim := range c.set.Limits {
 		for _, e := range lim.Events {
-			if e.Name.V != plan.Connection && e.Name.V != plan.HeloEvent {
-				continue
-			}
-			switch lim.Traffic.V {
-			case plan.Submission:
-				c.fail("EP212", e.Name.Range, fmt.Sprintf("at the event %s nobody is authenticated yet", e.Name.V),
-					"a limit on submission counts recipient, message or unknown_recipient", note(lim.Traffic.Range, "the traffic is submission"))
-			case plan.Local:
-				c.fail("EP212", e.Name.Range, fmt.Sprintf("local traffic has no event %s", e.Name.V),
-					"a limit on local traffic counts recipient, message or unknown_recipient", note(lim.Traffic.Range, "the traffic is local"))
+			if why, help, strange := strangeEvent(e.Name.V, lim.Traffic.V); strange {
+				traffic := note(lim.Traffic.Range, "the traffic is %s", lim.Traffic.V)
+				if !lim.Traffic.Set {
+					traffic = note(hcl.Range{}, "where no traffic is named, this limit's is %s", trafficName(lim.Traffic.V))
+				}
+				c.fail("EP212", e.Name.Range, why, help, traffic)
 			}
 		}
 	}
@@ -188,7 +164,7 @@ func distinctCounts(c *checker) {
 // useless: arguments that change nothing.
 func useless(c *checker) {
 	for _, lim := range c.set.Limits {
-		if lim.Attempts.Set && lim.Attempts.V && !slices.ContainsFunc(lim.Events, func(e policy.Event) bool { return !plan.Events[e.Name.V].Offence }) && len(lim.Events) > 0 {
+		if lim.Attempts.Set && lim.Attempts.V && lim.Share == nil && !slices.ContainsFunc(lim.Events, func(e policy.Event) bool { return !plan.Events[e.Name.V].Offence }) && len(lim.Events) > 0 {
 			c.add(diag.Warning, "EP214", lim.Attempts.Range, "attempts changes nothing here: these events count whatever becomes of them", "leave it out")
 		}
 	}

@@ -35,13 +35,24 @@ func (c *checker) hasFact(is func(policy.Fact) bool) bool {
 // addresses.
 func (c *checker) usesLearned(list string, refs []policy.Ref) bool {
 	return c.hasFact(func(f policy.Fact) bool { return f.Name == plan.SPFPass && f.Arg == list }) ||
-		slices.ContainsFunc(refs, func(r policy.Ref) bool { return r.List == list && r.Field != "client" && r.Field != "auth" })
+		slices.ContainsFunc(refs, func(r policy.Ref) bool {
+			return r.List == list && r.Field != "client" && r.Field != "auth" && r.Field != "user"
+		})
 }
 
 // forNobody: lists that learn, and pools that are looked up, for nobody.
 func forNobody(c *checker) {
 	if c.set.Partial {
 		return // who uses them may be what is missing
+	}
+	for _, n := range c.set.Notices {
+		named := false
+		c.eachTier(func(_ *policy.Limit, t *policy.Tier) {
+			named = named || slices.ContainsFunc(t.Notify, func(r policy.Notified) bool { return r.Ref == "notice."+n.Name })
+		})
+		if !named {
+			c.warn("EP226", n.DeclRange, fmt.Sprintf("nothing tells the notice %q", n.Name), fmt.Sprintf("in a tier: notify = [notice.%s]", n.Name))
+		}
 	}
 	refs := c.references()
 	for _, l := range c.set.Lists {
@@ -97,10 +108,6 @@ func learnTimes(c *checker) {
 				c.fail("EP227", learn.Remember.Range, "what is learned would be forgotten at once", "60d, or leave it out")
 			case learn.Remember.V < leastMemory:
 				c.warn("EP227", learn.Remember.Range, fmt.Sprintf("what is learned is forgotten after %s: most answers take longer", learn.Remember.V), "weeks rather than hours")
-			}
-			if learn.Traffic.V == plan.Local {
-				c.warn("EP218", learn.Traffic.Range, "local traffic is only what is spoken over SMTP without a network (exim -bs, -bS)",
-					"nothing is learned from a message that a program gives to sendmail")
 			}
 		}
 	}

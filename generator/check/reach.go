@@ -11,8 +11,8 @@ import (
 // emptyTiers: a tier that does nothing.
 func emptyTiers(c *checker) {
 	c.eachTier(func(_ *policy.Limit, t *policy.Tier) {
-		if !t.Verdict.Set && t.Delay == nil && len(t.AddHeader) == 0 {
-			c.fail("EP215", t.DeclRange, fmt.Sprintf("the tier %q does nothing", t.Name), "give it a delay, defer, deny, drop, discard, freeze or add_header")
+		if !t.Verdict.Set && t.Delay == nil && len(t.AddHeader) == 0 && t.Block == nil && len(t.Notify) == 0 {
+			c.fail("EP215", t.DeclRange, fmt.Sprintf("the tier %q does nothing", t.Name), "give it a delay, defer, deny, drop, discard, freeze, block, add_header or notify")
 		}
 	})
 }
@@ -74,6 +74,9 @@ func rank(t *policy.Tier) int {
 
 // hides says whether nothing of t shows where s applies, too.
 func hides(s, t *policy.Tier) bool {
+	if t.Block != nil || len(t.Notify) > 0 {
+		return false // it opens a case of its own
+	}
 	if rank(s) > rank(t) || !t.Verdict.Set && t.Delay == nil && len(t.AddHeader) == 0 {
 		return false
 	}

@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"exipol/generator/exim"
 	"exipol/generator/plan"
+	"exipol/generator/policy"
 )
 
 // eximVersion: site.exim is a version, and not too old.
@@ -43,11 +45,12 @@ func (c *checker) stagesUsed() map[string]string {
 		need(plan.Data, "greylist."+g.Name) // of a message that came by BDAT, or of all
 	}
 	for _, lim := range c.set.Limits {
-		for _, e := range lim.Events {
-			need(plan.Events[e.Name.V].Stage, "limit."+lim.Name)
-			if e.Name.V == plan.Message && lim.Engine.V != plan.EngineExim {
-				need(plan.Rcpt, "limit."+lim.Name) // where the recipients that a question names are kept
-			}
+		c.limitStages(lim, func(stage string) { need(stage, "limit."+lim.Name) })
+	}
+	if mode := c.set.Site.Submission; mode != nil {
+		need(plan.Rcpt, "site.submission")
+		if slices.ContainsFunc(mode.Traffic, func(v policy.Value[string]) bool { return v.V == plan.Local }) {
+			need(plan.NotSMTP, "site.submission")
 		}
 	}
 	refs := c.references()
@@ -55,9 +58,60 @@ func (c *checker) stagesUsed() map[string]string {
 		if len(l.Learn) > 0 && c.usesLearned(l.Name, refs) {
 			need(plan.Rcpt, "list."+l.Name)
 			need(plan.Data, "list."+l.Name)
+			if slices.ContainsFunc(l.Learn, func(learn *policy.Learn) bool { return learn.Traffic.V == plan.Local }) {
+				need(plan.NotSMTP, "list."+l.Name)
+			}
 		}
 	}
 	return used
+}
+
+// limitStages calls need for every stage that a limit needs.
+func (c *checker) limitStages(lim *policy.Limit, need func(stage string)) {
+	local := slices.Contains(traffics(lim), plan.Local) && lim.Engine.V != plan.EngineExim
+	event := func(name string) {
+		at := plan.Events[name]
+		if at.Log {
+			return
+		}
+		need(at.Stage)
+		if name == plan.Message && lim.Engine.V != plan.EngineExim {
+			need(plan.Rcpt) // where the recipients that a question names are kept
+		}
+		if local && at.NotSMTP {
+			need(plan.NotSMTP)
+		}
+	}
+	for _, e := range lim.Events {
+		event(e.Name.V)
+	}
+	if lim.Share != nil {
+		event(lim.Share.V)
+	}
+	for _, t := range lim.Tiers {
+		if b := t.Block; b != nil {
+			need(b.At.V)
+			if b.Verdict.V == plan.Freeze {
+				need(plan.Rcpt)
+				need(plan.Data)
+			}
+		}
+		acts := onlyLogged(lim) && (t.Verdict.Set || t.Delay != nil || len(t.AddHeader) > 0)
+		if acts {
+			need(plan.Rcpt)
+		}
+		if local && (acts || t.Block != nil && t.Block.At.V == plan.Rcpt) {
+			need(plan.NotSMTP)
+		}
+	}
+}
+
+// aclOption is Exim's option for a stage.
+func aclOption(stage string) string {
+	if stage == plan.NotSMTP {
+		return "acl_not_smtp"
+	}
+	return "acl_smtp_" + stage
 }
 
 // siteACLs: no ACL of the site's is lost, and none of ours is taken for one.
@@ -83,7 +137,7 @@ func siteACLs(c *checker) {
 				`Exim accepts no recipient without one: write acl { rcpt = "..." } with the value of acl_smtp_rcpt`, note(hcl.Range{}, "%s needs the stage rcpt", used[stage]))
 		case !named:
 			c.fail("EP207", site.Layout.Range, fmt.Sprintf("the site's ACL for the stage %s would be lost", stage),
-				fmt.Sprintf(`write %s = "..." in acl, with the value of acl_smtp_%s, or "" where the site has none`, stage, stage),
+				fmt.Sprintf(`write %s = "..." in acl, with the value of %s, or "" where the site has none`, stage, aclOption(stage)),
 				note(hcl.Range{}, "%s needs the stage %s", used[stage], stage))
 		}
 	}

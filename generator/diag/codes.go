@@ -26,7 +26,7 @@ var Codes = []Code{
 		Explanation: "The exipol block names a format that this version does not know. Anything else said about the policies could be wrong, so nothing is.",
 		Bad:         "exipol {\n  format = 99\n}", Good: "exipol {\n  format = 1\n}"},
 	{Code: "EP104", Title: "Nothing has that name",
-		Explanation: "A reference to a list, a pool, a policy, a tier, a variable, a local value or an argument of site names something that is not declared. In texts, `${` begins such a reference; write `$${` for the two characters themselves.",
+		Explanation: "A reference to a list, a pool, a notice, a policy, a tier, a variable, a local value or an argument of site names something that is not declared. In texts, `${` begins such a reference; write `$${` for the two characters themselves. The fields of a message, as `${auth}`, can be named in the texts of add_header only, each alone in its `${...}`.",
 		Bad:         "list \"friends\" {\n  clients = [\"192.0.2.1\"]\n}\ngreylist \"inbound\" {\n  except = [list.freinds]\n}",
 		Good:        "list \"friends\" {\n  clients = [\"192.0.2.1\"]\n}\ngreylist \"inbound\" {\n  except = [list.friends]\n}"},
 	{Code: "EP105", Title: "No such argument or block",
@@ -63,7 +63,7 @@ var Codes = []Code{
 		Bad:         "limit \"rate\" {\n  event = recipients\n  key   = [client.ip]\n  tier \"slow\" {\n    over = \"60/1h\"\n    defer {}\n  }\n}",
 		Good:        "limit \"rate\" {\n  event = recipient\n  key   = [client.ip]\n  tier \"slow\" {\n    over = \"60/1h\"\n    defer {}\n  }\n}"},
 	{Code: "EP115", Title: "Not a word of keys",
-		Explanation: "A key is made of client.ip, client.net, client.pool, net(client.ip, V4, V6), helo, sender, sender.domain, recipient, recipient.domain and auth.",
+		Explanation: "A key is made of client.ip, client.net, client.pool, net(client.ip, V4, V6), helo, sender, sender.domain, recipient, recipient.domain, auth, user, owner and login.",
 		Bad:         "greylist \"inbound\" {\n  key = [client, sender]\n}", Good: "greylist \"inbound\" {\n  key = [client.net, sender]\n}"},
 	{Code: "EP116", Title: "Not an entry of a list",
 		Explanation: "Senders and recipients are local@domain, *@domain, *@*.domain (subdomains) or domain; the null sender is <>. An end is a day or a moment.",
@@ -77,13 +77,13 @@ var Codes = []Code{
 	{Code: "EP119", Title: "No policies",
 		Explanation: "The directory has no files named *.hcl or *.hcl.json, those named *_test.hcl aside."},
 	{Code: "EP120", Title: "A text that cannot be used there",
-		Explanation: "Paths, mail addresses, domains and names of ACLs go into Exim's configuration and are checked before they do. Lookups and regular expressions belong into a domainlist of Exim's own, which is named here as \"+name\".",
+		Explanation: "Paths, mail addresses, domains, names of ACLs, addresses of webhooks and the expansion of relay_id are checked before they go anywhere. Lookups and regular expressions belong into a domainlist of Exim's own, which is named here as \"+name\".",
 		Bad:         "helper {\n  socket = \"exipold.sock\"\n}", Good: "helper {\n  socket = \"/run/exipol/exipold.sock\"\n}"},
 	{Code: "EP121", Title: "A number out of range",
 		Explanation: "The number is not whole, or larger or smaller than makes sense.",
 		Bad:         "greylist \"inbound\" {\n  trust {\n    after = 0\n  }\n}", Good: "greylist \"inbound\" {\n  trust {\n    after = 5\n  }\n}"},
 	{Code: "EP122", Title: "Two that exclude each other",
-		Explanation: "A limit has either event or events, a delay either each or fixed, a tier at most one of defer, deny, drop, discard and freeze, and an entry of a list exactly one field.",
+		Explanation: "A limit has either event or events, a delay either each or fixed, a tier at most one of defer, deny, drop, discard, freeze and block, a block exactly one of freeze, defer and deny, and an entry of a list exactly one field.",
 		Bad:         "limit \"rate\" {\n  event = recipient\n  key   = [client.ip]\n  tier \"slow\" {\n    over = \"60/1h\"\n    defer {}\n    deny {}\n  }\n}",
 		Good:        "limit \"rate\" {\n  event = recipient\n  key   = [client.ip]\n  tier \"slow\" {\n    over = \"60/1h\"\n    defer {}\n  }\n}"},
 	{Code: "EP123", Title: "Empty",
@@ -125,22 +125,22 @@ var Codes = []Code{
 		Explanation: "A reply has a text, of lines of at most 500 bytes, none of them empty, without control characters.",
 		Bad:         "greylist \"inbound\" {\n  message = \"\"\n}", Good: "greylist \"inbound\" {\n  message = \"please try again later\"\n}"},
 	{Code: "EP210", Title: "A header that cannot be added",
-		Explanation: "A header's name is of printable ASCII without blanks and colons (RFC 5322, 2.2); its text is one line. A name stands once.",
+		Explanation: "A header's name is of printable ASCII without blanks and colons (RFC 5322, 2.2); its text is one line. A name stands once. A field that this traffic never has would always be empty (a warning).",
 		Bad:         header("X Slow"), Good: header("X-Slow")},
 	{Code: "EP211", Title: "A key that is not known there",
-		Explanation: "At the time of an event not everything is known: no sender and no recipient when a client connects or says HELO, no single recipient of a message; only submission is authenticated, and local traffic has no client address.",
+		Explanation: "At the time of an event not everything is known: no sender and no recipient when a client connects or says HELO, no single recipient of a message; only submission is authenticated, only local traffic has a local user, nobody answers for inbound mail, local traffic has neither a client address nor a HELO name, and only the log says which login was tried.",
 		Bad:         helo("event = connection", "helo"), Good: helo("event = connection", "client.ip")},
 	{Code: "EP212", Title: "An event that this traffic does not have",
-		Explanation: "Whether a client authenticates is not known when it connects or says HELO, and local traffic does neither.",
+		Explanation: "Whether a client authenticates is not known when it connects or says HELO, and local traffic does neither. Bounces and refused recipients are counted for those who answer for their mail, which is not inbound; who has logged in is submission traffic, and who fails to is not.",
 		Bad:         helo("traffic = \"submission\"\n  event = helo", "client.ip"), Good: helo("traffic = \"submission\"\n  event = recipient", "auth")},
 	{Code: "EP213", Title: "A verdict before there is a message",
 		Explanation: "freeze, discard and add_header concern a message or recipient. When a client connects or says HELO there is neither.",
 		Bad:         "limit \"noisy\" {\n  event = helo\n  key   = [client.ip]\n  tier \"bin\" {\n    over = \"60/1h\"\n    discard {}\n  }\n}", Good: helo("event = helo", "client.ip")},
 	{Code: "EP214", Title: "An argument that changes nothing",
-		Explanation: "attempts says whether recipients and messages count that were refused. Other events always count.",
+		Explanation: "attempts says whether recipients and messages count that were refused; other events always count. A block adds headers only to what it freezes (both are warnings). With a key that does not say whose mail it is, no mail in the queue can be frozen (an error).",
 		Bad:         helo("event = helo\n  attempts = true", "client.ip"), Good: helo("event = helo", "client.ip")},
 	{Code: "EP215", Title: "A tier that does nothing",
-		Explanation: "A tier has a delay, one of the verdicts, or headers to add.",
+		Explanation: "A tier has a delay, one of the verdicts, a block, headers to add, or somebody to notify.",
 		Bad:         "limit \"noisy\" {\n  event = helo\n  key   = [client.ip]\n  tier \"slow\" {\n    over = \"60/1h\"\n  }\n}", Good: helo("event = helo", "client.ip")},
 	{Code: "EP216", Title: "Bounds of a delay that contradict each other",
 		Explanation: "A delay is longer than its own max or of no time at all (errors), or longer than the site's max_delay, which cuts it (a warning).",
@@ -149,8 +149,8 @@ var Codes = []Code{
 		Explanation: "distinct(...) counts how many different ones there were: weights mean nothing to it, and of what is in the key there is only one.",
 		Bad:         helo("event = recipient\n  count = distinct(client.ip)", "client.ip"), Good: helo("event = recipient\n  count = distinct(recipient)", "client.ip")},
 	{Code: "EP218", Title: "Local traffic is not all local mail",
-		Explanation: "What a program gives to sendmail on its standard input passes none of Exim's SMTP ACLs; the traffic local is only what is spoken over SMTP without a network (exim -bs, -bS). Mail over a connection to 127.0.0.1 is relay traffic.",
-		Bad:         helo("traffic = \"local\"\n  event = recipient", "sender"), Good: helo("traffic = \"relay\"\n  event = recipient", "sender")},
+		Explanation: "What a program gives to sendmail on its standard input passes none of Exim's SMTP ACLs. With the engine exim, local traffic is only what is spoken over SMTP without a network (exim -bs, -bS).",
+		Bad:         helo("traffic = \"local\"\n  engine = \"exim\"\n  event = recipient", "sender"), Good: helo("traffic = \"local\"\n  event = recipient", "sender")},
 	{Code: "EP219", Title: "Recipients of a whole message",
 		Explanation: "A message may have many recipients: at the event message an entry for recipients matches only where all of them are in the list.",
 		Bad:         forRecipients("message"), Good: forRecipients("recipient")},
@@ -173,11 +173,38 @@ var Codes = []Code{
 		Explanation: "A pool is one sender's. A network larger than any sender's would make one of many (an error), and what belongs to two pools is neither's for sure (a warning).",
 		Bad:         "pool \"all\" {\n  clients = [\"0.0.0.0/0\"]\n}\ngreylist \"inbound\" {\n  spare = [pool]\n}", Good: "pool \"partner\" {\n  clients = [\"192.0.2.0/24\"]\n}\ngreylist \"inbound\" {\n  spare = [pool]\n}"},
 	{Code: "EP226", Title: "For nobody",
-		Explanation: "A list learns, but no policy compares a sender or a recipient with it; or a pool is looked up that no policy uses. It costs work, and changes nothing.",
+		Explanation: "A list learns, but no policy compares a sender or a recipient with it; or a pool is looked up that no policy uses; or no tier tells a notice. It changes nothing.",
 		Bad:         learning(""), Good: learning("greylist \"inbound\" {\n  except = [list.correspondents.sender]\n}")},
 	{Code: "EP227", Title: "Learned and forgotten",
 		Explanation: "What a list learns is for the answers, which come after hours, days and weeks. Forgotten at once (an error) or within a day (a warning), it helps nobody.",
 		Bad:         remembering("0s"), Good: remembering("60d")},
+	{Code: "EP228", Title: "A share that cannot be counted",
+		Explanation: "A share is how many percent of the recipients or messages of a key were bounces, refused or invalid recipients. It needs a floor, and rates with a percent sign, which nothing else has; weights and attempts mean nothing to it (errors). With a low floor, a few unlucky recipients are a large share (a warning).",
+		Bad:         bounces("  count   = share(recipient)\n", "30%/24h"), Good: bounces("  count   = share(recipient)\n  floor   = 50\n", "30%/24h")},
+	{Code: "EP229", Title: "An argument of another event",
+		Explanation: "classes are of bounces, and a callout belongs to invalid_recipient.",
+		Bad:         helo("event = unknown_recipient\n  callout = \"10s\"", "client.ip"), Good: helo("event = invalid_recipient\n  callout = \"10s\"", "client.ip")},
+	{Code: "EP230", Title: "Every bounce counts",
+		Explanation: "Without classes, a full mailbox counts as much against the sender as an address that does not exist. Those who send to many people have some of them every day.",
+		Bad:         strings.Replace(bounces("", "300/24h"), "  classes = [no_such_user]\n", "", 1), Good: bounces("", "300/24h")},
+	{Code: "EP231", Title: "A callout that takes long",
+		Explanation: "The client waits while Exim asks the other host. SMTP clients may give up after five minutes (an error), and mail programs do so after a minute or two (a warning). A message that comes without SMTP gets no callout at all (a warning).",
+		Bad:         helo("traffic = \"submission\"\n  event = invalid_recipient\n  callout = \"2m\"", "auth"), Good: helo("traffic = \"submission\"\n  event = invalid_recipient\n  callout = \"10s\"", "auth")},
+	{Code: "EP232", Title: "A block that cannot know whom it is for",
+		Explanation: "A block is in force at one command, and is for those who have its key; at connect and auth nobody is logged in, there is no sender before MAIL and no recipient before RCPT, and which login is tried is never known. A message that comes without SMTP has no command but, as far as blocks are concerned, RCPT. Where the log is counted, the other verdicts of a tier act at RCPT, too, with a key that is known there.",
+		Bad:         abuse("auth", "at = \"connect\"\n      deny {}"), Good: abuse("auth", "at = \"rcpt\"\n      deny {}")},
+	{Code: "EP233", Title: "A block that is not in force while exipold is away",
+		Explanation: "With on_failure = \"last_known\" Exim looks blocks up in a file while exipold does not answer. It can do so for keys of auth, user, owner and client.ip; other keys are normalised or cut in ways that Exim alone does not know.",
+		Bad:         abuse("sender", "deny {}"), Good: abuse("auth", "deny {}")},
+	{Code: "EP234", Title: "Nobody is told",
+		Explanation: "A tier blocks somebody, and no notify says whom to tell; or notify says owner, where nothing says at which address the owner can be reached.",
+		Bad:         scripts(""), Good: desk + scripts("    notify = [notice.desk]\n")},
+	{Code: "EP235", Title: "A stranger's address, blocked for good",
+		Explanation: "Addresses of the world outside change hands. A block of one should end by itself.",
+		Bad:         stranger(""), Good: stranger("      until = \"24h\"\n")},
+	{Code: "EP236", Title: "Times of the desk",
+		Explanation: "A summary that goes out more often than every hour is none, and a probation lasts for some time.",
+		Bad:         digest("5m"), Good: digest("24h")},
 
 	{Code: "EP301", Title: "Not a version of Exim",
 		Explanation: "site.exim is the oldest Exim that must run the output, as `exim -bV` prints it, in quotes.",
@@ -186,7 +213,7 @@ var Codes = []Code{
 		Explanation: "The generated text needs Exim 4.94 or newer.",
 		Bad:         "site {\n  exim = \"4.92\"\n}", Good: "site {\n  exim = \"4.94\"\n}"},
 	{Code: "EP303", Title: "More than Exim's ratelimit can do",
-		Explanation: "With engine = \"exim\" Exim counts by itself: one kind of event without weights, fixed delays, and of lists only clients without an end; no pools, and nothing that a list learns.",
+		Explanation: "With engine = \"exim\" Exim counts by itself: one kind of event without weights, fixed delays, and of lists only clients without an end; no pools, nothing that a list learns, nothing that the log says, no shares, blocks and notices.",
 		Bad:         helo("events = { helo = 3 }\n  engine = \"exim\"", "client.ip"), Good: helo("event = helo\n  engine = \"exim\"", "client.ip")},
 	{Code: "EP304", Title: "A rate at which Exim's ratelimit trips at once",
 		Explanation: "Exim compares a moving average, which the first event already moves to one.",
@@ -206,44 +233,10 @@ var Codes = []Code{
 		Explanation: "With this option of Exim an ACL variable that was never set is an error, and the generated text reads variables that only some sessions set. Only `exipol check --exim` can see that."},
 	{Code: "EP313", Title: "Exim cannot run the generated text",
 		Explanation: "The Exim that `exipol check --exim` was given complained while it read the generated text, or while it ran it in a session; its own words stand beside. An Exim older than site.exim is one reason; otherwise it is a fault of exipol, and its authors want to know."},
-}
-
-// Pieces of the examples.
-
-func tarpit(delay string) string {
-	return "limit \"tarpit\" {\n  event = unknown_recipient\n  key   = [client.ip]\n  tier \"slow\" {\n    over = \"5/4h\"\n    delay {\n      " + delay + "\n    }\n  }\n}"
-}
-
-func twoTiers(more string) string {
-	return "limit \"rate\" {\n  event = recipient\n  key   = [client.ip]\n" + more +
-		"  tier \"slow\" {\n    over = \"100/1h\"\n    defer {}\n  }\n  tier \"stop\" {\n    over = \"500/1h\"\n    deny {}\n  }\n}"
-}
-
-const onlyBulk = "limit \"bulk\" {\n  event = recipient\n  key   = [client.ip]\n  only  = [list.bulk]\n  tier \"slow\" {\n    over = \"100/1h\"\n    defer {}\n  }\n}"
-
-func header(name string) string {
-	return "limit \"mark\" {\n  event = recipient\n  key   = [client.ip]\n  tier \"mark\" {\n    over       = \"100/1h\"\n    add_header = { \"" + name + "\" = \"yes\" }\n  }\n}"
-}
-
-func helo(more, key string) string {
-	return "limit \"noisy\" {\n  " + more + "\n  key = [" + key + "]\n  tier \"slow\" {\n    over = \"60/1h\"\n    defer {}\n  }\n}"
-}
-
-func forRecipients(event string) string {
-	return "list \"boxes\" {\n  recipients = [\"support@example.com\"]\n}\n" +
-		"limit \"rate\" {\n  event  = " + event + "\n  key    = [client.ip]\n  except = [list.boxes]\n  tier \"slow\" {\n    over = \"60/1h\"\n    defer {}\n  }\n}"
-}
-
-func learning(more string) string {
-	return "list \"correspondents\" {\n  learn {}\n}\n" + more
-}
-
-func remembering(time string) string {
-	return "list \"correspondents\" {\n  learn {\n    remember = \"" + time + "\"\n  }\n}\ngreylist \"inbound\" {\n  except = [list.correspondents.sender]\n}"
-}
-
-func eximRate(rate string) string {
-	return "limit \"noisy\" {\n  event  = helo\n  engine = \"exim\"\n  key    = [client.ip]\n  tier \"slow\" {\n    over = \"" + rate + "\"\n    defer {}\n  }\n}"
+	{Code: "EP314", Title: "Held mail would be bounced, delivered or hidden",
+		Explanation: "A block or a tier of these policies freezes mail, to keep it until somebody has decided. A setting of Exim's (timeout_frozen_after, auto_thaw, ignore_bounce_errors_after, move_frozen_messages) would end that by itself: the message would be bounced to a sender who may be forged, or delivered, or moved where nobody finds it. The line to set stands beside. It is an error where `--exim-config` names the site's configuration, and a warning where it is that of the Exim which happens to be on this machine."},
+	{Code: "EP315", Title: "Exim's log cannot be followed, or not be believed",
+		Explanation: "These policies count what Exim logs. It logs to syslog only, or into another file than helper.mainlog names, or a setting (the log selectors smtp_mailauth and received_recipients, helo_accept_junk_hosts) lets those who are counted write lines of their own into it. Any other log selector may be on or off."},
 }
 
 // CodesMarkdown is the page that explains all codes.

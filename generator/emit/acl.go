@@ -45,8 +45,22 @@ func aclText(p *plan.Plan) (string, error) {
 		AnswerRegex: wire.AnswerRegex,
 		AwaySeconds: awaySeconds,
 	}
+	if strings.ContainsAny(p.RelayID, "\n\r\x00") || strings.HasSuffix(p.RelayID, `\`) {
+		return "", fmt.Errorf("relay_id is not one line that ends where it ends: %q", p.RelayID)
+	}
 	for _, s := range p.Stages {
+		if s.Name == plan.Delivery {
+			v.Delivery = e.delivery(s)
+			v.Asks = v.Asks || v.Delivery != nil
+			continue
+		}
 		sv := e.stage(s)
+		if sv.Before.remembers() || sv.After.remembers() {
+			v.Blocked = exim.Quote(p.Blocked)
+		}
+		if sv.RelayID {
+			v.RelayID = exim.Text(p.RelayID)
+		}
 		v.Asks = v.Asks || sv.Before != nil || sv.After != nil
 		v.Stages = append(v.Stages, sv)
 	}
@@ -67,11 +81,15 @@ type emitter struct {
 
 func (e *emitter) stage(s plan.Stage) stageView {
 	if s.Name == plan.Dkim {
-		return stageView{Name: exim.Text(s.Name), SiteACL: exim.Quote(s.SiteACL), Dkim: true, MostDkim: mostDkim, LongestName: longestName}
+		return stageView{Name: exim.Text(s.Name), Option: option(s.Name), SiteACL: exim.Quote(s.SiteACL), Dkim: true, MostDkim: mostDkim, LongestName: longestName}
 	}
 	v := stageView{
 		Name:        exim.Text(s.Name),
+		Option:      option(s.Name),
 		Traffic:     e.traffic(),
+		RelayID:     e.needsRelay(s),
+		Owner:       e.owner(s),
+		Submission:  e.submission(s),
 		SiteACL:     exim.Quote(s.SiteACL),
 		Before:      e.half(s, plan.Before, s.Before),
 		After:       e.half(s, plan.After, s.After),
@@ -80,7 +98,10 @@ func (e *emitter) stage(s plan.Stage) stageView {
 	}
 	if s.Name == plan.Rcpt && e.asksAfterRcpt() {
 		v.KeepRecipient, v.MostKept = wire.Recipient, wire.KeptRecipients
-		v.Own = e.own()
+		v.Own = e.own(plan.Data)
+	}
+	if s.Name == plan.NotSMTP {
+		e.notSMTP(&v, s)
 	}
 	return v
 }
@@ -96,11 +117,14 @@ func (e *emitter) asksAfterRcpt() bool {
 }
 
 // own says whose recipients are marked where their domains are the site's own: those of
-// traffic that lists learn from. nil for nobody's.
-func (e *emitter) own() *ownView {
+// traffic that lists learn from at this stage. nil for nobody's.
+func (e *emitter) own(stage string) *ownView {
 	var refs, traffics []string
 	for _, s := range e.plan.Stages {
 		for _, a := range s.After {
+			if s.Name != stage {
+				continue
+			}
 			for _, ref := range a.Policies {
 				if e.lists[ref] != nil {
 					refs, traffics = append(refs, ref), append(traffics, a.Traffic)
@@ -154,14 +178,16 @@ func (e *emitter) half(s plan.Stage, half string, asks []plan.Ask) *halfView {
 			e.failure(v, s.Name, ask, ref)
 			if !done[ref] {
 				done[ref] = true
-				e.obey(v, &acts, ref)
+				e.obey(v, &acts, s.Name, asks, ref)
 			}
 		}
 	}
 	if v.Concerns == nil {
 		return nil
 	}
-	v.Observes, v.Delays, v.Freezes = some(acts.observe), some(acts.delay), some(acts.freeze)
+	v.Observes, v.Delays, v.Freezes, v.Holds = some(acts.observe), some(acts.delay), some(acts.freeze), some(acts.hold)
+	v.LastKnown, v.Callouts = e.lastKnown(s.Name, asks), e.calls(asks)
+	v.Held = hasEvent(asks, plan.Held)
 	if acts.suspects {
 		v.Why = because("^v=1 verdict=accept .* why=")
 	}
@@ -171,7 +197,8 @@ func (e *emitter) half(s plan.Stage, half string, asks []plan.Ask) *halfView {
 // actors are those that one statement serves for all: a place and a name each.
 type actors struct {
 	observe, delay, freeze []exim.Text
-	suspects               bool // one of those that observe says why
+	hold                   []exim.Text // those of freeze that are blocks
+	suspects               bool        // one of those that observe says why
 }
 
 // because expands to the answer's reasons in parentheses, with a blank before them,
@@ -199,7 +226,7 @@ func logFields(stage string) exim.Text {
 	switch stage {
 	case plan.Rcpt:
 		return "<$sender_address> to <$local_part@$domain>"
-	case plan.Predata, plan.Data:
+	case plan.Predata, plan.Data, plan.NotSMTP:
 		return "<$sender_address>"
 	case plan.Helo:
 		return "helo ${length_255:$sender_helo_name}"
@@ -231,11 +258,13 @@ func (e *emitter) origin(ref string) plan.Origin {
 	return e.limits[ref].Origin
 }
 
-// obey adds the statements that carry out what an answer may say of one policy. Of a
-// list that learns from the question it says nothing.
-func (e *emitter) obey(v *halfView, acts *actors, ref string) {
-	if e.lists[ref] != nil {
-		return
+// obey adds the statements that carry out what an answer may say of one policy, at a half of a stage
+// where all this is asked. Of a list that learns from the question it says nothing.
+func (e *emitter) obey(v *halfView, acts *actors, stage string, asks []plan.Ask, ref string) {
+	if e.lists[ref] != nil || !slices.ContainsFunc(asks, func(a plan.Ask) bool {
+		return a.Event != plan.Held && slices.Contains(a.Policies, ref)
+	}) {
+		return // that a message is held, is told and no more
 	}
 	if g := e.greylists[ref]; g != nil {
 		if g.Mode == plan.Observe {
@@ -252,8 +281,15 @@ func (e *emitter) obey(v *halfView, acts *actors, ref string) {
 		acts.observe = append(acts.observe, named(l.Origin, ref))
 		return
 	}
+	judged := e.judged(l, stage, asks)
 	for _, t := range l.Tiers {
 		name := ref + "/" + t.Name
+		if t.Block != nil {
+			obeyBlock(v, acts, stage, ref, t)
+		}
+		if !judged {
+			continue
+		}
 		if t.Delay != nil {
 			acts.delay = append(acts.delay, named(t.Origin, name))
 		}
@@ -272,12 +308,15 @@ func (e *emitter) obey(v *halfView, acts *actors, ref string) {
 	}
 }
 
-func headerLines(hs []plan.Header) []headerView {
-	var out []headerView
-	for _, h := range hs {
-		out = append(out, headerView{Name: exim.Quote(h.Name), Value: exim.Quote(h.Value)})
-	}
-	return out
+// judged says whether a limit's rates are looked at where this is asked: for an event that it
+// counts, or, where it counts what is read from the log, with what it knows by then. Elsewhere it is
+// asked about its blocks only.
+func (e *emitter) judged(l *plan.Limit, stage string, asks []plan.Ask) bool {
+	fromLog := slices.ContainsFunc(l.Events, func(w plan.WeightedEvent) bool { return plan.Events[w.Event].Log })
+	return slices.ContainsFunc(asks, func(a plan.Ask) bool {
+		return slices.Contains(a.Policies, l.Ref()) && a.Event != plan.Held &&
+			(a.Event != plan.Blocked || fromLog && (stage == plan.Rcpt || stage == plan.NotSMTP))
+	})
 }
 
 func verdict(o plan.Origin, name, verdict, message string) verdictView {

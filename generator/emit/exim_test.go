@@ -31,7 +31,7 @@ func everything(socket string) *plan.Plan {
 	slow := tier(12, "slow", plan.Accept, "")
 	slow.Delay = &plan.Delay{Each: second, Max: 3 * second, Sleepers: 2}
 	tag := tier(13, "tag", plan.Accept, "")
-	tag.AddHeader = []plan.Header{{Name: "X-Policy", Value: `it's $5 {or} \ "less": LIMIT`}}
+	tag.AddHeader = []plan.Header{{Name: "X-Policy", Value: []plan.Piece{{Text: `it's $5 {or} \ "less": LIMIT`}}}}
 	counts := limit(40, "by_exim", plan.Inbound, plan.Recipient, tier(41, "slow", plan.Defer, "too fast"))
 	counts.Engine, counts.Except = plan.EngineExim, []plan.Ref{{List: "friends"}}
 	watch := limit(45, "exim_watch", plan.Inbound, plan.Recipient, tier(46, "much", plan.Deny, "never said"))

@@ -1,6 +1,8 @@
 package emit
 
 import (
+	"slices"
+
 	"exipol/generator/exim"
 	"exipol/generator/plan"
 )
@@ -8,8 +10,8 @@ import (
 // failure adds the statement for a policy that wants mail deferred rather than
 // passed while the helper is away.
 func (e *emitter) failure(v *halfView, stage string, ask plan.Ask, ref string) {
-	if e.lists[ref] != nil {
-		return // it learns another time
+	if e.lists[ref] != nil || ask.Event == plan.Held {
+		return // it learns another time; the message is in, and frozen
 	}
 	mode, onFailure := "", ""
 	f := failureView{
@@ -28,7 +30,7 @@ func (e *emitter) failure(v *halfView, stage string, ask plan.Ask, ref string) {
 		mode, onFailure = l.Mode, l.OnFailure
 		f.Except = e.lasting(l.Except)
 	}
-	if onFailure == plan.DeferMail && mode != plan.Observe {
+	if onFailure == plan.DeferMail && mode != plan.Observe && !slices.Contains(v.Failures, f) {
 		v.Failures = append(v.Failures, f)
 	}
 }

@@ -30,7 +30,6 @@ type installData struct {
 	SocketDir, StateDir string         // directories of the socket and of the store's file
 	Remembered          []string       // commands that delete what exipold knew
 	Overrides           []string       // what the units need to be told, as a section and a setting
-	Names               []string       // of the stages
 	Stages              []installStage //
 	Wrapped, Unwrapped  []installStage // with and without an ACL of the site's
 	Macros              []string       // Debian: definitions in exipol.main
@@ -39,6 +38,15 @@ type installData struct {
 	Restore             []string       // and those to write again afterwards
 	Outputs             []string       // what the directory may hold of exipol's
 	Dkim                bool           // signatures are judged
+	StateMode           string         // of the directory of the store's file
+
+	Desk, Holds bool     // some tier opens cases; some block freezes
+	Logs        []string // what exipold follows
+	Blocked     string   // the file of blocks that Exim reads; "" where it never does
+	Events      bool     // Exim tells of failed deliveries
+	EventAction string   // how
+	NotSMTP     bool
+	Auth        bool
 }
 
 // The paths that exipold's units know.
@@ -64,8 +72,13 @@ func installText(p *plan.Plan) (string, error) {
 		d.Overrides = append(d.Overrides, "[Service]", "ReadWritePaths="+dir)
 	}
 	d.Outputs = []string{MainFile, ACLFile, SQLiteFile, MySQLFile, PlanFile, InstallFile, ManifestFile}
+	if d.outbound(p); d.Blocked != "" && !own(d.StateDir) {
+		d.Remembered = append(d.Remembered, "rm -f "+d.Blocked)
+	}
 	for _, s := range p.Stages {
-		d.add(installStage{Name: s.Name, Option: "acl_smtp_" + s.Name, SiteACL: s.SiteACL})
+		if s.Name != plan.Delivery { // which is no ACL
+			d.add(installStage{Name: s.Name, Option: string(option(s.Name)), SiteACL: s.SiteACL})
+		}
 	}
 	d.Macros = append(d.Macros, fmt.Sprintf("%s = %s/%s", debianHook, p.Directory, ACLFile))
 
@@ -78,6 +91,31 @@ func installText(p *plan.Plan) (string, error) {
 		return "", fmt.Errorf("print the installation steps: %w", err)
 	}
 	return blankLines.ReplaceAllString(b.String(), "\n\n"), nil
+}
+
+// outbound is what policies about mail that goes out need besides.
+func (d *installData) outbound(p *plan.Plan) {
+	d.StateMode, d.EventAction = "0750", string(eventAction)
+	log := false
+	for i := range p.Limits {
+		l := &p.Limits[i]
+		d.Desk = d.Desk || l.Mode != plan.Observe && desk(l)
+		for _, t := range l.Tiers {
+			d.Holds = d.Holds || t.Block != nil && t.Block.Verdict == plan.Freeze
+		}
+		for _, w := range l.Events {
+			log = log || plan.Events[w.Event].Log && (w.Event != plan.Bounce || p.Source != plan.FromEvent)
+		}
+	}
+	if log {
+		d.Logs = p.Mainlog
+	}
+	_, d.Events = p.Stage(plan.Delivery)
+	_, d.NotSMTP = p.Stage(plan.NotSMTP)
+	_, d.Auth = p.Stage(plan.Auth)
+	if text, err := aclText(p); err == nil && strings.Contains(text, "\nexipol_last_known:\n") {
+		d.StateMode, d.Blocked = "0751", p.Blocked
+	}
 }
 
 // blankLines is what sections that say nothing leave behind.
@@ -93,6 +131,30 @@ func (installData) Unless(dir string) string {
 		return ""
 	}
 	return "test -d " + dir + " || "
+}
+
+// StageNames lists the stages, after a text of 40 columns, in lines of at most 79.
+func (d installData) StageNames() string {
+	var b strings.Builder
+	column := 40
+	for i, s := range d.Stages {
+		name := s.Name
+		if i < len(d.Stages)-1 {
+			name += ","
+		}
+		switch {
+		case i == 0:
+		case column+1+len(name) > 79:
+			b.WriteString("\n")
+			column = 0
+		default:
+			b.WriteString(" ")
+			column++
+		}
+		b.WriteString(name)
+		column += len(name)
+	}
+	return b.String()
 }
 
 // forget is the commands that delete what exipold has written.
@@ -112,7 +174,6 @@ func forget(p *plan.Plan) []string {
 
 // add files a stage under everything that the templates say of it.
 func (d *installData) add(s installStage) {
-	d.Names = append(d.Names, s.Name)
 	d.Dkim = d.Dkim || s.Name == plan.Dkim
 	d.Stages = append(d.Stages, s)
 	if macro, ok := debianMacros[s.Name]; ok {

@@ -17,6 +17,17 @@ var debianMacros = map[string]exim.Text{
 	plan.Data: "MAIN_ACL_CHECK_DATA",
 }
 
+// option is the main option that a stage's ACL belongs to.
+func option(stage string) exim.Text {
+	switch stage {
+	case plan.NotSMTP:
+		return "acl_not_smtp"
+	case plan.Delivery:
+		return "event_action"
+	}
+	return "acl_smtp_" + exim.Text(stage)
+}
+
 // mainText is the content of exipol.main, without the header: what makes Exim use
 // the ACLs.
 func mainText(p *plan.Plan) (string, error) {
@@ -25,9 +36,13 @@ func mainText(p *plan.Plan) (string, error) {
 		if macro, ok := debianMacros[s.Name]; ok && v.Debian {
 			v.Macros = append(v.Macros, macroView{macro, exim.Text(s.Name)})
 		} else {
-			o := optionView{Stage: exim.Text(s.Name)}
-			if s.Name == plan.Dkim {
-				o.Have = "_HAVE_DKIM" // Exim can be built without (Exim specification, "Macros in the configuration file")
+			o := optionView{Name: option(s.Name), Value: "exipol_" + exim.Text(s.Name)}
+			// Exim can be built without (Exim specification, "Macros in the configuration file").
+			switch s.Name {
+			case plan.Dkim:
+				o.Have = "_HAVE_DKIM"
+			case plan.Delivery:
+				o.Have, o.Value = "_HAVE_EVENT", eventAction
 			}
 			v.Options = append(v.Options, o)
 		}

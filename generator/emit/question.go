@@ -14,9 +14,13 @@ func (e *emitter) question(stage, half string, asks []plan.Ask) exim.Text {
 	x := wire.Expressions{
 		Traffic: "$acl_c_exipol_traffic",
 		Events:  "$acl_c_exipol_events",
-		Helo:    stage != plan.Connect,
-		Sender:  stage != plan.Connect && stage != plan.Helo,
+		Helo:    stage != plan.Connect && stage != plan.NotSMTP,
+		Sender:  stage != plan.Connect && stage != plan.Helo && stage != plan.Auth,
 		Host:    e.asked(asks, wantsHost),
+		User:    e.limited(asks, plan.Local, owned),
+	}
+	if e.wantsRelay(asks) {
+		x.Relay = varRelay
 	}
 	switch stage {
 	case plan.Rcpt:
@@ -26,11 +30,25 @@ func (e *emitter) question(stage, half string, asks []plan.Ask) exim.Text {
 		}
 	case plan.Predata, plan.Data:
 		x.Recipient = "$acl_m_exipol_rcpt"
+	case plan.NotSMTP:
+		x.NotSMTP, x.Count = true, half == plan.After
+		if half == plan.After || verifies(asks) {
+			x.Recipient = "$acl_m_exipol_rcpt"
+		}
+	}
+	if stage == plan.Data || stage == plan.NotSMTP {
+		x.Message = e.limited(asks, "", desk)
+		if hasEvent(asks, plan.Held) {
+			x.Hold = varHold
+		}
+	}
+	if stage == plan.Rcpt && e.calls(asks) {
+		x.Callout = varCallout
 	}
 	if stage == plan.Data && e.asked(asks, func(g *plan.Grey) bool { return len(g.Urgent) > 0 }) {
 		x.From, x.Dkim = true, "${tr{$acl_m_exipol_dkim}{:}{,}}"
 	}
-	x.Auto = stage == plan.Data && e.learns(asks)
+	x.Auto = (stage == plan.Data || stage == plan.NotSMTP) && e.learns(asks)
 	return exim.Text(wire.QuestionText(e.plan.ID, stage, half, x))
 }
 
@@ -88,9 +106,11 @@ func (e *emitter) concern(stage string, ask plan.Ask) concernView {
 		Condition: e.condition(stage, ask),
 		Event:     exim.Text(ask.Event),
 	}
-	if ask.Event == plan.UnknownRecipient {
-		v.Unknown = true
-		v.Domains = e.domains(ask.Traffic)
+	if stage == plan.Rcpt && refused(ask) {
+		v.Verify, v.Domains = routing, e.domains(ask.Traffic)
+		if wait := e.callout(ask); wait > 0 {
+			v.Verify, v.Callout = calloutTo(wait), true
+		}
 	}
 	return v
 }
@@ -110,6 +130,10 @@ func (e *emitter) domains(traffic string) exim.Text {
 // recipients. A list learns whom somebody wrote to.
 func (e *emitter) condition(stage string, ask plan.Ask) exim.Text {
 	switch {
+	case ask.Event == plan.Held:
+		return "${if def:acl_m_exipol_hold}"
+	case stage == plan.NotSMTP && refused(ask):
+		return "${if def:acl_m_exipol_rcpt}"
 	case ask.Event == plan.WholeMessage:
 		return "${if def:acl_m_exipol_rcpt}"
 	case ask.Event == plan.NullSender && stage == plan.Predata:

@@ -107,7 +107,7 @@ func TestRatesObserve(t *testing.T) {
 	t.Parallel()
 	slow, tag := eximTier("slow", plan.Accept, 2), eximTier("tag", plan.Accept, 2)
 	slow.Delay = &plan.Delay{Fixed: plan.Duration(time.Second), Max: plan.Duration(time.Second)}
-	tag.AddHeader = []plan.Header{{Name: "X-Slow", Value: "yes"}}
+	tag.AddHeader = []plan.Header{{Name: "X-Slow", Value: []plan.Piece{{Text: "yes"}}}}
 	_, log := codes(t, eximCounts(t, plan.Limit{Name: "r", Mode: plan.Observe, Tiers: []plan.Tier{slow, tag}}), stranger, 3)
 	for _, want := range []string{"exipol: observe limit.r/slow: would delay [192.0.2.1]", "exipol: observe limit.r/tag: would add a header [192.0.2.1]"} {
 		if !strings.Contains(strings.Join(log, "\n"), want) {

@@ -69,7 +69,34 @@ func hostilePlan(t *testing.T) *plan.Plan {
 			if tier.Message != "" {
 				tier.Message = bad
 			}
-			tier.AddHeader = append(tier.AddHeader, plan.Header{Name: "X-LIMIT", Value: strings.ReplaceAll(bad, "\n", " ")})
+			tier.AddHeader = append(tier.AddHeader, plan.Header{Name: "X-LIMIT", Value: []plan.Piece{{Text: strings.ReplaceAll(bad, "\n", " ")}}})
+		}
+	}
+	if err := p.Seal(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// hostileOutbound does the same to a plan about mail that goes out.
+func hostileOutbound(t *testing.T) *plan.Plan {
+	t.Helper()
+	const bad = "LIMIT ${run{x}} $5 } { \\ \"q\" # : ; <second\\"
+	p := outbound("/run/LIMIT $x}/sock", "/run/LIMIT $x} {:/blocked\\")
+	p.Domains, p.SubmissionMode.Domain = []string{"+local_domains", "LIMIT.test"}, "LIMIT.test"
+	at := plan.Origin{File: "LIMIT \\\nacl_x:\n.hcl\\", Line: 7}
+	for i := range p.Limits {
+		l := &p.Limits[i]
+		l.Origin = at
+		for j := range l.Tiers {
+			tier := &l.Tiers[j]
+			if tier.Origin = at; tier.Message != "" {
+				tier.Message = bad
+			}
+			if b := tier.Block; b != nil {
+				b.Message = bad
+				b.AddHeader = append(b.AddHeader, plan.Header{Name: "X-LIMIT", Value: []plan.Piece{{Text: bad}, {Field: "auth"}, {Text: bad}, {Text: "{x}"}}})
+			}
 		}
 	}
 	if err := p.Seal(); err != nil {
@@ -82,7 +109,7 @@ func hostilePlan(t *testing.T) *plan.Plan {
 // outside comments (a macro's name begins with one), a control character, or a
 // backslash at its end.
 func TestTextIsSafe(t *testing.T) {
-	for name, p := range map[string]*plan.Plan{"all": everything("/run/x.sock"), "hostile": hostilePlan(t)} {
+	for name, p := range map[string]*plan.Plan{"all": everything("/run/x.sock"), "hostile": hostilePlan(t), "outbound": outbound("/run/x.sock", "/run/LIMIT/blocked"), "hostile outbound": hostileOutbound(t)} {
 		text, err := aclText(p)
 		if err != nil {
 			t.Fatal(err)
@@ -146,7 +173,7 @@ func TestPlaces(t *testing.T) {
 // TestEximReadsIt: names and structure of the text of both plans, with the site's
 // macros in the way.
 func TestEximReadsIt(t *testing.T) {
-	for name, p := range map[string]*plan.Plan{"all": everything("/run/x.sock"), "hostile": hostilePlan(t)} {
+	for name, p := range map[string]*plan.Plan{"all": everything("/run/x.sock"), "hostile": hostilePlan(t), "outbound": outbound("/run/x.sock", "/run/LIMIT/blocked"), "hostile outbound": hostileOutbound(t)} {
 		b := eximtest.New(t, eximtest.Small)
 		main, err := mainText(p)
 		if err != nil {
@@ -166,10 +193,10 @@ func TestEximReadsIt(t *testing.T) {
 			if n := strings.Count(b.Config(), "\nexipol_"+s.Name+":\n"); n != 1 {
 				t.Errorf("%s: exipol_%s is defined %d times", name, s.Name, n)
 			}
-			if s.Name == plan.Dkim {
-				continue // from 4.99 on, -bP does not show it
+			if s.Name == plan.Dkim || s.Name == plan.Delivery {
+				continue // from 4.99 on, -bP does not show it; not every Exim has events
 			}
-			if got := b.Option("acl_smtp_" + s.Name); !strings.Contains(got, "exipol_"+s.Name) {
+			if got := b.Option(string(option(s.Name))); !strings.Contains(got, "exipol_"+s.Name) {
 				t.Errorf("%s: %s", name, got)
 			}
 		}

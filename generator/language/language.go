@@ -54,6 +54,15 @@ const (
 	Lists      Type = "list of lists"
 	BareWord   Type = "bare word"
 	Day        Type = "day"
+	Words      Type = "list of words"
+	BareWords  Type = "list of bare words"
+	Mailboxes  Type = "list of mail addresses"
+	Host       Type = "domain name"
+	URL        Type = "URL"
+	Expansion  Type = "Exim expansion"
+	Percent    Type = "percentage"
+	End        Type = "end"
+	Receivers  Type = "list of receivers"
 )
 
 // Argument is one argument of a block.
@@ -63,7 +72,7 @@ type Argument struct {
 	Required bool
 	Default  string   // as it would be written; "" where there is none
 	Instead  string   // what holds where there is neither value nor default, in words
-	Words    []string // all that a Word or BareWord may be
+	Words    []string // all that a word, bare or not, or an item of a list of words may be
 	Min      int64    // the least that a Number may be
 	Doc      string   // one sentence
 }
@@ -134,12 +143,32 @@ var KeyFields = []KeyField{
 	{"recipient", "recipient", 0, 0, "The envelope recipient."},
 	{"recipient.domain", "recipient.domain", 0, 0, "Its domain."},
 	{"auth", "auth", 0, 0, "The authenticated id."},
+	{"user", "user", 0, 0, "The login of the local user who handed the message to Exim. A limit whose key has it is about local traffic only."},
+	{"owner", "owner", 0, 0, "Who answers for the message: the authenticated id, else the local user, else the relay host (by `site.relay_id`, where that names it, or its address). Inbound mail has none."},
+	{"login", "login", 0, 0, "The login that was tried, or used. Only the log has it: with `auth_failure` and `login`."},
+}
+
+// HeaderField is something that the text of a header can name, as ${auth}.
+type HeaderField struct {
+	Text  string // as it is written
+	Field string // of the plan's piece
+	Doc   string
+}
+
+// HeaderFields are all of them. Exim fills them in.
+var HeaderFields = []HeaderField{
+	{"auth", "auth", "The authenticated id."},
+	{"owner", "owner", "Who answers for the message, as the key of that name."},
+	{"user", "user", "The login of a local user."},
+	{"sender", "sender", "The envelope sender."},
+	{"helo", "helo", "The name that the client gave in HELO or EHLO."},
+	{"client.ip", "client", "The client's address."},
 }
 
 // EventWord is something that a limit may count.
 type EventWord struct {
 	Name    string
-	Stage   string // where it happens
+	Stage   string // where it happens; "log" for what the main log says
 	Offence bool   // counted whatever becomes of it
 	Doc     string
 }
@@ -149,12 +178,17 @@ var EventWords = []EventWord{
 	{"connection", "connect", true, "A client connects."},
 	{"helo", "helo", true, "A HELO or EHLO command."},
 	{"unknown_recipient", "rcpt", true, "A recipient that routing refuses (of inbound mail: in one of the site's own domains)."},
+	{"invalid_recipient", "rcpt", true, "A recipient that routing refuses or, with `callout`, the host that its mail would go to, for good. A temporary error never counts. (Of inbound mail: in one of the site's own domains. Where a message comes without SMTP, Exim can only ask routing.)"},
 	{"recipient", "rcpt", false, "A recipient that the site accepts."},
 	{"message", "data", false, "A message that the site accepts."},
+	{"bounce", "log", true, "A delivery that failed for good, of a message of an owner's. Messages with a null sender have no bounces."},
+	{"rejected_recipient", "log", true, "A recipient of an owner's that this site refused for good, for whatever reason."},
+	{"login", "log", true, "A message, or a command that was refused, of somebody who had logged in."},
+	{"auth_failure", "log", true, "A login that was refused."},
 }
 
 // ListFields are the fields that a list's entries can have.
-var ListFields = []string{"client", "sender", "recipient", "auth"}
+var ListFields = []string{"client", "sender", "recipient", "auth", "user"}
 
 // Function is a function that expressions may call.
 type Function struct {
@@ -203,16 +237,25 @@ var TypeDocs = []TypeDoc{
 	{Bool, "`true` or `false`."},
 	{Number, "A whole number, without quotes."},
 	{Duration, "A time as Exim writes it, of the units `w d h m s`: `\"90s\"`, `\"1h30m\"`, `\"36d\"`."},
-	{Rates, "`\"100/1h\"`: more than 100 in the last hour. In a list, any of them is enough."},
+	{Rates, "`\"100/1h\"`: more than 100 in the last hour. In a list, any of them is enough. Where a share is counted, `\"30%/24h\"`."},
 	{EventName, "The name of an event, without quotes."},
 	{Events, "Events and what each counts for: `{ unknown_recipient = 1, helo = 3 }`."},
 	{Key, "A list of what tells one party from another, without quotes: `[client.net, sender]`; also `net(client.ip, 24, 56)`, the first so many bits of an IPv4 or IPv6 address."},
-	{Count, "`distinct(recipient)`, or any other word of keys: how many different ones, instead of how many events."},
-	{References, "A list of `list.NAME` (any of its fields), `list.NAME.FIELD` (only its entries of that field: client, sender, recipient, auth), `pool.NAME` (the clients of that pool) and `greylist.NAME.trusted` (clients that this greylist trusts)."},
+	{Count, "`distinct(recipient)`, or any other word of keys: how many different ones, instead of how many events. `share(recipient)` or `share(message)`: how many percent of the recipients, or messages, that were accepted for the same key."},
+	{References, "A list of `list.NAME` (any of its fields), `list.NAME.FIELD` (only its entries of that field: client, sender, recipient, auth, user), `pool.NAME` (the clients of that pool) and `greylist.NAME.trusted` (clients that this greylist trusts)."},
 	{Lists, "A list of whole lists, `[list.NAME]`."},
 	{Facts, "A list of [facts](#facts), without quotes: `[no_reverse_dns, dnslist(\"zen.spamhaus.org\")]`."},
-	{Headers, "Names and texts: `{ \"X-Slow\" = \"yes\" }`."},
+	{Headers, "Names and texts: `{ \"X-Slow\" = \"yes\" }`. Here, and nowhere else, a text can name [fields](#fields-of-headers), which Exim fills in: `\"${auth} at ${client.ip}\"`."},
 	{TierRates, "Tiers and their other rates: `{ slow = \"500/1h\" }`."},
 	{TypeName, "`string`, `number`, `bool` or `list(string)`, without quotes."},
 	{Any, "A value of the variable's type."},
+	{Words, "A list of the words listed, in double quotes."},
+	{BareWords, "A list of the words listed, without quotes."},
+	{Mailboxes, "A list of mail addresses: `[\"abuse@example.com\"]`."},
+	{Host, "One domain name, in double quotes."},
+	{URL, "An address that begins with `https://` or `http://`, without a user or password."},
+	{Expansion, "Text with Exim's own `$` and braces, on one line. It goes into Exim's configuration as it is: the only text of a policy that Exim obeys. `$name` can be written so; for `${` write `$${`, for a backslash two."},
+	{Percent, "`\"50%\"`: a whole number from 1 to 99, and a percent sign."},
+	{End, "`\"released\"`: when somebody releases it; or a duration."},
+	{Receivers, "A list of `notice.NAME`, and `owner`: who answers for the message, where he has an address."},
 }

@@ -72,10 +72,10 @@ func TestTableIsWhole(t *testing.T) {
 			if !name.MatchString(a.Name) || !strings.HasSuffix(a.Doc, ".") || !explained[a.Type] {
 				t.Errorf("%s: name, sentence or type", at)
 			}
-			if (a.Type == Word || a.Type == BareWord) != (len(a.Words) > 0) {
+			if slices.Contains([]Type{Word, BareWord, Words, BareWords}, a.Type) != (len(a.Words) > 0) {
 				t.Errorf("%s: words and type disagree", at)
 			}
-			if a.Default != "" && len(a.Words) > 0 && !slices.Contains(a.Words, strings.Trim(a.Default, `"`)) {
+			if a.Default != "" && len(a.Words) > 0 && !slices.Contains(a.Words, strings.Trim(a.Default, `"[]`)) {
 				t.Errorf("%s: default %s is none of its words", at, a.Default)
 			}
 			if a.Required && (a.Default != "" || a.Instead != "") {

@@ -62,8 +62,13 @@ func header(block *Block) string {
 }
 
 func typeCell(a Argument) string {
-	if a.Type == BareWord {
+	switch a.Type {
+	case BareWord:
 		return "`" + strings.Join(a.Words, "`, `") + "`"
+	case BareWords:
+		return "list of `" + strings.Join(a.Words, "`, `") + "`"
+	case Words:
+		return "list of `\"" + strings.Join(a.Words, "\"`, `\"") + "\"`"
 	}
 	if len(a.Words) > 0 {
 		return "`\"" + strings.Join(a.Words, "\"`, `\"") + "\"`"
@@ -93,6 +98,10 @@ func writeVocabulary(b *strings.Builder) {
 		fmt.Fprintf(b, "| `%s` | %s |\n", k.Text, k.Doc)
 	}
 	b.WriteString("| `net(client.ip, V4, V6)` | The first V4 bits of an IPv4 address, or V6 bits of an IPv6 address. |\n")
+	b.WriteString("\n## Fields of headers\n\nWhat the texts of `add_header` can name, as `${auth}`. Where a message has no such thing, the field is empty.\n\n| field | |\n|---|---|\n")
+	for _, f := range HeaderFields {
+		fmt.Fprintf(b, "| `${%s}` | %s |\n", f.Text, f.Doc)
+	}
 	writeFacts(b)
 	b.WriteString("\n## Events\n\n| event | stage | counted | |\n|---|---|---|---|\n")
 	for _, e := range EventWords {

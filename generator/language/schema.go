@@ -95,7 +95,7 @@ func listOf(s object) object {
 }
 
 func typeSchema(a Argument) object {
-	const rate = `^[0-9]+ */ *([0-9]+[wdhms])+$`
+	const rate = `^[0-9]+%? */ *([0-9]+[wdhms])+$`
 	switch a.Type {
 	case Word:
 		words := make([]any, len(a.Words))
@@ -115,7 +115,17 @@ func typeSchema(a Argument) object {
 		return listOf(pattern(`^/`))
 	case Version:
 		return pattern(`^4\.[0-9]+(\.[0-9]+)?$`)
-	case Domains, Networks, Addresses, Strings, Servers, Hosts:
+	case Words, BareWords:
+		return object{"type": "array", "minItems": 1, "items": object{"enum": a.Words}}
+	case Receivers:
+		return object{"type": "array", "minItems": 1, "items": object{"type": "string", "pattern": `^(owner|notice\.[a-z][a-z0-9_]*)$`}}
+	case URL:
+		return pattern(`^https?://`)
+	case Percent:
+		return pattern(`^[1-9][0-9]?%$`)
+	case End:
+		return pattern(`^(released|([0-9]+[wdhms])+)$`)
+	case Domains, Networks, Addresses, Strings, Servers, Hosts, Mailboxes:
 		return listOf(object{"type": "string"})
 	case Date:
 		return pattern(`^[0-9]{4}-[0-9]{2}-[0-9]{2}`)
@@ -140,7 +150,7 @@ func typeSchema(a Argument) object {
 	case Key:
 		return object{"type": "array", "minItems": 1, "items": keySchema()}
 	case Count:
-		return object{"type": "string", "pattern": `^distinct\(.*\)$`}
+		return object{"type": "string", "pattern": `^(distinct\(.*\)|share\((recipient|message)\))$`}
 	case References:
 		return object{"type": "array", "items": object{"type": "string", "pattern": `^(list|greylist|pool)\.[a-z][a-z0-9_]*(\.[a-z]+)?$`}}
 	case Headers:

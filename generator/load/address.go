@@ -88,11 +88,11 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return s, "", false
 }
 
-// id reads an authenticated id.
+// id reads an authenticated id, or the login of a local user.
 func (f field) id() (string, bool) {
 	s, ok := f.str()
 	if ok && (s == "" || strings.ContainsFunc(s, unicode.IsControl)) {
-		f.fail("EP116", "an authenticated id is not empty and has no control characters", "")
+		f.fail("EP116", "an id is not empty and has no control characters", "")
 		return "", false
 	}
 	return s, ok

@@ -28,6 +28,11 @@ func (l *loader) set(set *policy.Set) {
 			set.Lists = append(set.Lists, list)
 		}
 	}
+	for _, b := range l.blocks["notice"] {
+		if n := l.notice(b); n != nil {
+			set.Notices = append(set.Notices, n)
+		}
+	}
 	for _, b := range l.blocks["greylist"] {
 		if g := l.greylist(b); g != nil {
 			set.Greylists = append(set.Greylists, g)
@@ -79,12 +84,21 @@ func (l *loader) site() policy.Site {
 		RelayHosts: readList(l, c, "relay_hosts", field.network),
 		Forwarders: readList(l, c, "forwarders", field.network),
 		MaxDelay:   l.duration(c, "max_delay"),
+		Spool:      read(l, c, "spool", field.path),
+		RelayID:    read(l, c, "relay_id", field.expansion),
+		Submission: l.submission(c),
 		ACL:        map[string]policy.Value[string]{},
 	}
 	if s.Directory.V == "" {
 		s.Directory.V = "/etc/exim/exipol"
 		if s.Layout.V == "debian" {
 			s.Directory.V = "/etc/exim4/exipol"
+		}
+	}
+	if s.Spool.V == "" {
+		s.Spool.V = "/var/spool/exim"
+		if s.Layout.V == "debian" {
+			s.Spool.V = "/var/spool/exim4"
 		}
 	}
 	if inner := l.block(c, "acl"); inner != nil {
@@ -108,6 +122,7 @@ func (l *loader) helper() policy.Helper {
 		Timeout:   l.duration(c, "timeout"),
 		OnFailure: l.word(c, "on_failure"),
 		Mainlog:   readList(l, c, "mainlog", field.path),
+		Source:    l.word(c, "source"),
 		DNS:       l.distinct("dns", readList(l, c, "dns", field.server)),
 		Pools:     read(l, c, "pools", field.path),
 	}

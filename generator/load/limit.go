@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"exipol/generator/language"
+	"exipol/generator/plan"
 	"exipol/generator/policy"
 )
 
@@ -17,8 +18,10 @@ func (l *loader) limit(b *hcl.Block) *policy.Limit {
 		DeclRange: c.at,
 		Traffic:   l.word(c, "traffic"),
 		Events:    l.events(c),
+		Classes:   l.bareWords(c, "classes"),
+		Callout:   l.duration(c, "callout"),
 		Key:       l.key(c, "key"),
-		Distinct:  l.count(c),
+		Floor:     l.number(c, "floor"),
 		Attempts:  l.boolean(c, "attempts"),
 		Only:      l.references(c, "only"),
 		Except:    l.references(c, "except"),
@@ -26,11 +29,18 @@ func (l *loader) limit(b *hcl.Block) *policy.Limit {
 		Mode:      l.word(c, "mode"),
 		OnFailure: l.word(c, "on_failure"),
 	}
+	lim.Distinct, lim.Share = l.count(c)
+	if !lim.Traffic.Set {
+		lim.Traffic.V = usualTraffic(lim.Events)
+	}
 	own := l.faulty(c)
 	var tiers []string // of faulty ones, too: overrides may name them
 	for _, inner := range c.blocks["tier"] {
 		tiers = append(tiers, inner.Labels[0])
 		if t := l.tier(inner, c.spec.Block("tier")); t != nil {
+			if b := t.Block; b != nil && !b.At.Set {
+				b.At.V = usualStage(lim.Events)
+			}
 			lim.Tiers = append(lim.Tiers, t)
 		}
 	}
@@ -45,18 +55,42 @@ func (l *loader) limit(b *hcl.Block) *policy.Limit {
 	return lim
 }
 
+// usualTraffic is the traffic of a limit that does not say whose mail it is for.
+func usualTraffic(events []policy.Event) string {
+	all := func(names ...string) bool {
+		return !slices.ContainsFunc(events, func(e policy.Event) bool { return !slices.Contains(names, e.Name.V) })
+	}
+	switch {
+	case all(plan.Login):
+		return plan.Submission
+	case all(plan.Bounce, plan.RejectedRecipient, plan.Login):
+		return "" // whoever answers for it
+	}
+	return plan.Inbound
+}
+
+// usualStage is where a block is in force that does not say where.
+func usualStage(events []policy.Event) string {
+	if slices.ContainsFunc(events, func(e policy.Event) bool { return e.Name.V != plan.AuthFailure }) {
+		return plan.Rcpt
+	}
+	return plan.Auth
+}
+
 // verdicts are the tier's blocks of which at most one may stand there.
-var verdicts = []string{"defer", "deny", "drop", "discard", "freeze"}
+var verdicts = []string{"defer", "deny", "drop", "discard", "freeze", "block"}
 
 func (l *loader) tier(b *hcl.Block, spec *language.Block) *policy.Tier {
 	c := l.content(b, spec)
 	t := &policy.Tier{
 		Name: c.name, DeclRange: c.at,
-		Over: l.rates(c, "over"), AddHeader: l.headers(c),
+		Over: l.rates(c, "over"), AddHeader: l.headers(c), Notify: l.receivers(c),
 		Verdict: policy.Value[string]{Range: c.at},
 		Message: policy.Value[string]{Range: c.at},
 	}
-	if v := l.only(c, false, verdicts...); v != "" {
+	if v := l.only(c, false, verdicts...); v == "block" {
+		t.Block = l.stateBlock(c)
+	} else if v != "" {
 		inner := l.block(c, v)
 		t.Verdict = policy.Value[string]{V: v, Range: inner.at, Set: true}
 		if inner.spec.Argument("message") != nil {
@@ -77,37 +111,6 @@ func (l *loader) tier(b *hcl.Block, spec *language.Block) *policy.Tier {
 		return nil
 	}
 	return t
-}
-
-func (l *loader) headers(c *content) []policy.Header {
-	a := c.attrs["add_header"]
-	if a == nil {
-		return nil
-	}
-	items, ds := hcl.ExprMap(a.Expr)
-	if ds.HasErrors() {
-		l.fail("EP108", a.Expr.Range(), "add_header must be names and texts, written out", "", `for example: { "X-Slow" = "yes" }`)
-		return nil
-	}
-	if len(items) == 0 {
-		l.emptyList(a.Expr.Range(), "add_header")
-	}
-	arg := *c.spec.Argument("add_header")
-	arg.Name, arg.Type = "the text of a header", language.Text
-	var out []policy.Header
-	for _, p := range l.pairs(items) {
-		v, ok := l.eval(p.expr, &arg)
-		if !ok {
-			continue
-		}
-		if s, ok := (field{l, &arg, p.expr, v, true}).str(); ok {
-			out = append(out, policy.Header{
-				Name:  policy.Value[string]{V: p.name, Range: p.at, Set: true},
-				Value: policy.Value[string]{V: s, Range: p.expr.Range(), Set: true},
-			})
-		}
-	}
-	return out
 }
 
 func (l *loader) override(b *hcl.Block, spec *language.Block, tiers []string) *policy.Override {

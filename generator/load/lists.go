@@ -15,7 +15,7 @@ import (
 
 // listSources are a list's arguments, each with the field that its entries have.
 var listSources = []struct{ argument, field string }{
-	{"clients", "client"}, {"senders", "sender"}, {"recipients", "recipient"}, {"auth", "auth"},
+	{"clients", "client"}, {"senders", "sender"}, {"recipients", "recipient"}, {"auth", "auth"}, {"users", "user"},
 }
 
 // pattern reads what an entry of a field is.

@@ -26,7 +26,8 @@ type loader struct {
 	values   map[string]*named       // "var.x", "local.x", "site.x"
 	lists    map[string]hcl.Range    // where each list is declared
 	pools    map[string]hcl.Range    // each pool
-	grey     map[string]hcl.Range    // and each greylist
+	grey     map[string]hcl.Range    // each greylist
+	notices  map[string]hcl.Range    // and each notice
 	blocks   map[string][]*hcl.Block // by type, in the order of files and lines
 	nameSets map[string][]string     // candidates for did-you-mean, sorted, by kind
 }
@@ -55,6 +56,7 @@ func parse(files map[string][]byte, vars map[string]string, partial bool) (*poli
 		lists:    map[string]hcl.Range{},
 		pools:    map[string]hcl.Range{},
 		grey:     map[string]hcl.Range{},
+		notices:  map[string]hcl.Range{},
 		blocks:   map[string][]*hcl.Block{},
 		nameSets: map[string][]string{},
 	}

@@ -146,6 +146,12 @@ func (l *loader) strangeWord(ref hcl.Traversal, arg *language.Argument) {
 		help = fmt.Sprintf("write it in double quotes: %q", word)
 	case root == "list" || root == "pool" || root == "greylist" || root == "limit":
 		help = "a reference to a list, pool or policy can only stand in only, except, urgent and spf_pass"
+	case root == "notice":
+		help = "a notice can only stand in notify"
+	case arg != nil && arg.Type == language.Headers:
+		help = fieldsHelp(word)
+	case headerField(word) != "":
+		help = "fields such as ${auth} can only stand in the texts of add_header"
 	case arg != nil && arg.Type == language.Text:
 		help = "to have the two characters ${ themselves in a text, write $${"
 	default:
@@ -222,6 +228,9 @@ func (l *loader) declare(vars map[string]string) {
 	}
 	for _, b := range l.blocks["greylist"] {
 		l.grey[b.Labels[0]] = labelRange(b)
+	}
+	for _, b := range l.blocks["notice"] {
+		l.notices[b.Labels[0]] = labelRange(b)
 	}
 	l.variables(vars)
 	l.locals()

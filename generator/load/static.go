@@ -170,25 +170,6 @@ func (l *loader) netPart(expr hcl.Expression, c *hcl.StaticCall) (policy.Part, b
 	}, true
 }
 
-// count reads count = distinct(PART).
-func (l *loader) count(c *content) *policy.Part {
-	a := c.attrs["count"]
-	if a == nil {
-		return nil
-	}
-	inner, ok := call(a.Expr)
-	if !ok || inner.Name != "distinct" || len(inner.Arguments) != 1 {
-		l.fail("EP108", a.Expr.Range(), "count must be distinct(...) of one word of keys", "", "for example: distinct(recipient); leave count out to count events")
-		return nil
-	}
-	p, ok := l.part(inner.Arguments[0])
-	if !ok {
-		return nil
-	}
-	p.Range = unquote(a.Expr, p.Range)
-	return &p
-}
-
 func eventWords() []string {
 	var words []string
 	for _, e := range language.EventWords {

@@ -209,6 +209,9 @@ func (f field) rate() (plan.Rate, bool) {
 			}
 		} else if slash {
 			at = f.inside(0, len(count))
+			if strings.HasSuffix(strings.TrimSpace(count), "%") {
+				help = "a percentage is a whole number from 0 to 99: 30%/24h"
+			}
 		}
 		f.l.fail("EP111", at, fmt.Sprintf("%q is not a rate", s), form, help)
 		return plan.Rate{}, false

@@ -7,6 +7,7 @@ package lower
 import (
 	"cmp"
 	"fmt"
+	"path"
 	"path/filepath"
 	"slices"
 
@@ -47,10 +48,21 @@ func Lower(set *policy.Set) (*plan.Plan, error) {
 		Timeout:    set.Helper.Timeout.V,
 		PoolsFile:  set.Helper.Pools.V,
 		Mainlog:    values(set.Helper.Mainlog),
+		Source:     set.Helper.Source.V,
+		Spool:      set.Site.Spool.V,
+		Blocked:    path.Join(path.Dir(set.Store.Path.V), "blocked"),
+		RelayID:    set.Site.RelayID.V,
 		Store:      plan.Store{Kind: set.Store.Kind.V, Path: set.Store.Path.V},
 	}
 	for _, s := range set.Helper.DNS {
 		p.DNS = append(p.DNS, s.V)
+	}
+	if m := set.Site.Submission; m != nil {
+		p.SubmissionMode = &plan.SubmissionMode{Traffics: values(m.Traffic), Domain: m.Domain.V, Retain: m.Retain.V}
+		slices.Sort(p.SubmissionMode.Traffics)
+	}
+	for _, n := range set.Notices {
+		p.Notices = append(p.Notices, notice(n))
 	}
 	for _, l := range set.Pools {
 		p.Pools = append(p.Pools, pool(l))
@@ -64,6 +76,7 @@ func Lower(set *policy.Set) (*plan.Plan, error) {
 	for _, l := range set.Limits {
 		p.Limits = append(p.Limits, limit(set, l))
 	}
+	slices.SortFunc(p.Notices, func(a, b plan.Notice) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(p.Pools, func(a, b plan.Pool) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(p.Lists, func(a, b plan.List) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(p.Greylists, func(a, b plan.Grey) int { return cmp.Compare(a.Name, b.Name) })
@@ -187,97 +200,5 @@ func greylist(set *policy.Set, g *policy.Greylist) plan.Grey {
 	if t := g.Trust; t != nil {
 		out.Trust = &plan.Trust{Key: parts(t.Key), After: t.After.V, Per: t.Per.V, Remember: t.Remember.V}
 	}
-	return out
-}
-
-func limit(set *policy.Set, l *policy.Limit) plan.Limit {
-	out := plan.Limit{
-		Name:      l.Name,
-		Traffic:   l.Traffic.V,
-		Key:       parts(l.Key),
-		Attempts:  l.Attempts.V,
-		Only:      refs(l.Only),
-		Except:    refs(l.Except),
-		Engine:    l.Engine.V,
-		Mode:      mode(set, l.Mode),
-		OnFailure: onFailure(set, l.OnFailure),
-		Origin:    origin(l.DeclRange),
-	}
-	for _, e := range l.Events {
-		out.Events = append(out.Events, plan.WeightedEvent{Event: e.Name.V, Weight: e.Weight.V})
-	}
-	slices.SortFunc(out.Events, func(a, b plan.WeightedEvent) int { return cmp.Compare(a.Event, b.Event) })
-	if l.Distinct != nil {
-		out.Distinct = &l.Distinct.Part
-	}
-	for _, t := range l.Tiers {
-		out.Tiers = append(out.Tiers, tier(set, t))
-	}
-	for _, o := range l.Overrides {
-		out.Overrides = append(out.Overrides, override(out.Tiers, o))
-	}
-	out.Windows = windows(out)
-	return out
-}
-
-func tier(set *policy.Set, t *policy.Tier) plan.Tier {
-	out := plan.Tier{Name: t.Name, Over: rates(t.Over), Verdict: plan.Accept, Origin: origin(t.DeclRange)}
-	if t.Verdict.Set {
-		out.Verdict = t.Verdict.V
-		out.Message = t.Message.V
-	}
-	if d := t.Delay; d != nil {
-		out.Delay = &plan.Delay{Each: d.Each.V, Fixed: d.Fixed.V, Max: d.Max.V, Sleepers: int(d.Sleepers.V)}
-		if !d.Max.Set {
-			out.Delay.Max = set.Site.MaxDelay.V
-		}
-		out.Delay.Max = min(out.Delay.Max, set.Site.MaxDelay.V)
-	}
-	for _, h := range t.AddHeader {
-		out.AddHeader = append(out.AddHeader, plan.Header{Name: h.Name.V, Value: h.Value.V})
-	}
-	slices.SortFunc(out.AddHeader, func(a, b plan.Header) int { return cmp.Compare(a.Name, b.Name) })
-	return out
-}
-
-func rates(vs []policy.Value[plan.Rate]) []plan.Rate {
-	out := make([]plan.Rate, 0, len(vs))
-	for _, v := range vs {
-		out = append(out, v.V)
-	}
-	return out
-}
-
-func override(tiers []plan.Tier, o *policy.Override) plan.Override {
-	out := plan.Override{Name: o.Name, Only: refs(o.Only), Origin: origin(o.DeclRange)}
-	for _, t := range tiers {
-		for _, over := range o.Over {
-			if over.Tier.V == t.Name {
-				out.Over = append(out.Over, plan.OverrideTier{Tier: t.Name, Over: rates(over.Rates)})
-			}
-		}
-	}
-	return out
-}
-
-// windows lists every window that a limit looks at, each once, the shortest first.
-func windows(l plan.Limit) []plan.Duration {
-	var out []plan.Duration
-	add := func(rs []plan.Rate) {
-		for _, r := range rs {
-			if !slices.Contains(out, r.Per) {
-				out = append(out, r.Per)
-			}
-		}
-	}
-	for _, t := range l.Tiers {
-		add(t.Over)
-	}
-	for _, o := range l.Overrides {
-		for _, t := range o.Over {
-			add(t.Over)
-		}
-	}
-	slices.Sort(out)
 	return out
 }

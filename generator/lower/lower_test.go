@@ -53,11 +53,11 @@ func base() *policy.Set {
 	return &policy.Set{
 		Site: policy.Site{
 			Exim: left("4.94"), Layout: left("debian"), Directory: left("/etc/exipol"), Admin: set("abuse@example.com"),
-			Domains: []policy.Value[string]{left("+local_domains")}, MaxDelay: left(dur("25s")),
+			Domains: []policy.Value[string]{left("+local_domains")}, MaxDelay: left(dur("25s")), Spool: left("/spool"),
 			RelayHosts: []policy.Value[netip.Prefix]{set(netip.MustParsePrefix("192.0.2.0/24"))},
 			Forwarders: []policy.Value[netip.Prefix]{set(netip.MustParsePrefix("2001:db8::/32"))},
 		},
-		Helper: policy.Helper{Socket: left("/run/x.sock"), Timeout: left(dur("3s")), OnFailure: left(plan.LastKnown), Mainlog: []policy.Value[string]{left("/log")}},
+		Helper: policy.Helper{Socket: left("/run/x.sock"), Timeout: left(dur("3s")), OnFailure: left(plan.LastKnown), Mainlog: []policy.Value[string]{left("/log")}, Source: left(plan.FromLog)},
 		Store:  policy.Store{Kind: set("sqlite"), Path: left("/x.db")},
 	}
 }
@@ -99,8 +99,8 @@ func TestSite(t *testing.T) {
 	want := &plan.Plan{
 		Format: plan.Format, ID: p.ID, Exim: "4.94", Layout: "debian", Directory: "/etc/exipol", Admin: "abuse@example.com", MaxDelay: dur("25s"),
 		Domains: []string{"+local_domains"}, RelayHosts: []string{"192.0.2.0/24"}, Forwarders: []string{"2001:db8::/32"},
-		Socket: "/run/x.sock", Timeout: dur("3s"), Mainlog: []string{"/log"}, Store: plan.Store{Kind: "sqlite", Path: "/x.db"},
-		Tables: plan.Tables(true, false, false),
+		Socket: "/run/x.sock", Timeout: dur("3s"), Mainlog: []string{"/log"}, Source: plan.FromLog, Spool: "/spool", Blocked: "/blocked", Store: plan.Store{Kind: "sqlite", Path: "/x.db"},
+		Tables: plan.Tables(plan.Needs{}),
 	}
 	if !reflect.DeepEqual(p, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", p, want)
@@ -193,7 +193,7 @@ func TestStages(t *testing.T) {
 				g.Spare = []policy.Fact{{Fact: plan.Fact{Name: plan.SPFPass, Arg: "l"}}}
 			})},
 			lists: []*policy.List{learning("l", plan.Local)},
-			want:  []string{"data(acl_check_data).after inbound whole_message: greylist.x", "data(acl_check_data).after local message: list.l", "dkim()", "rcpt(acl_check_rcpt)"},
+			want:  []string{"data(acl_check_data).after inbound whole_message: greylist.x", "data(acl_check_data).after local message: list.l", "dkim()", "not_smtp().after local message: list.l", "rcpt(acl_check_rcpt)"},
 		},
 		// What is learned is addresses, and nobody compares one with them.
 		"learned for nobody": {
@@ -224,7 +224,7 @@ func TestStages(t *testing.T) {
 		},
 		"traffic": {
 			limits: []*policy.Limit{limit("a", plan.Recipient, traffic(plan.Submission)), limit("b", plan.Recipient, traffic(plan.Local))},
-			want:   []string{"rcpt(acl_check_rcpt).after local recipient: limit.b", "rcpt(acl_check_rcpt).after submission recipient: limit.a"},
+			want:   []string{"not_smtp().after local recipient: limit.b", "rcpt(acl_check_rcpt).after local recipient: limit.b", "rcpt(acl_check_rcpt).after submission recipient: limit.a"},
 		},
 		"Exim counts": {
 			limits: []*policy.Limit{limit("a", plan.Recipient, byExim), limit("b", plan.Recipient), limit("c", plan.Message, byExim)},
@@ -348,7 +348,7 @@ func TestTier(t *testing.T) {
 		"delay":       {policy.Tier{Delay: delay("2s", "", "9s")}, plan.Tier{Verdict: plan.Accept, Delay: &plan.Delay{Each: dur("2s"), Max: dur("9s"), Sleepers: 10}}},
 		"no max":      {policy.Tier{Delay: delay("2s", "", "")}, plan.Tier{Verdict: plan.Accept, Delay: &plan.Delay{Each: dur("2s"), Max: dur("25s"), Sleepers: 10}}},
 		"site's max":  {policy.Tier{Delay: delay("", "2m", "3m")}, plan.Tier{Verdict: plan.Accept, Delay: &plan.Delay{Fixed: dur("2m"), Max: dur("25s"), Sleepers: 10}}},
-		"add headers": {policy.Tier{AddHeader: []policy.Header{{Name: set("X-B"), Value: set("2")}, {Name: set("X-A"), Value: set("1")}}}, plan.Tier{Verdict: plan.Accept, AddHeader: []plan.Header{{Name: "X-A", Value: "1"}, {Name: "X-B", Value: "2"}}}},
+		"add headers": {policy.Tier{AddHeader: []policy.Header{{Name: set("X-B"), Value: set([]plan.Piece{{Text: "2"}})}, {Name: set("X-A"), Value: set([]plan.Piece{{Text: "1"}})}}}, plan.Tier{Verdict: plan.Accept, AddHeader: []plan.Header{{Name: "X-A", Value: []plan.Piece{{Text: "1"}}}, {Name: "X-B", Value: []plan.Piece{{Text: "2"}}}}}},
 	} {
 		s := base()
 		c.tier.Name, c.tier.DeclRange, c.tier.Over = "t", at(40), rates("5/1h")
@@ -421,14 +421,14 @@ func TestTables(t *testing.T) {
 		limits    []*policy.Limit
 		want      []plan.Table
 	}{
-		"nothing":  {nil, nil, plan.Tables(true, false, false)},
-		"greylist": {[]*policy.Greylist{greylist("a")}, nil, plan.Tables(true, false, false)},
-		"counter":  {nil, []*policy.Limit{limit("a", plan.Recipient)}, plan.Tables(true, true, false)},
-		"distinct": {nil, []*policy.Limit{limit("a", plan.Recipient, distinct)}, plan.Tables(true, false, true)},
-		"by Exim":  {nil, []*policy.Limit{limit("a", plan.Recipient, byExim)}, plan.Tables(true, false, false)},
+		"nothing":  {nil, nil, plan.Tables(plan.Needs{})},
+		"greylist": {[]*policy.Greylist{greylist("a")}, nil, plan.Tables(plan.Needs{})},
+		"counter":  {nil, []*policy.Limit{limit("a", plan.Recipient)}, plan.Tables(plan.Needs{Counter: true})},
+		"distinct": {nil, []*policy.Limit{limit("a", plan.Recipient, distinct)}, plan.Tables(plan.Needs{Distinct: true})},
+		"by Exim":  {nil, []*policy.Limit{limit("a", plan.Recipient, byExim)}, plan.Tables(plan.Needs{})},
 		"two of a shape": {
 			[]*policy.Greylist{greylist("a"), greylist("b")}, []*policy.Limit{limit("a", plan.Recipient), limit("b", plan.Connection), limit("c", plan.Recipient, distinct)},
-			plan.Tables(true, true, true),
+			plan.Tables(plan.Needs{Counter: true, Distinct: true}),
 		},
 	} {
 		s := base()

@@ -11,90 +11,108 @@ import (
 
 // tables lists the tables by shape, so that one more limit needs no migration.
 func tables(p *plan.Plan) []plan.Table {
-	var counter, distinct bool
+	// Seen holds more than greylists: what lists learned, and how often their entries hit.
+	var needs plan.Needs
 	for _, l := range p.Limits {
 		if l.Engine == plan.EngineExim {
 			continue
 		}
 		if l.Distinct != nil {
-			distinct = true
+			needs.Distinct = true
 		} else {
-			counter = true
+			needs.Counter = true
 		}
+		needs.Desk = needs.Desk || slices.ContainsFunc(l.Tiers, plan.Tier.Desk)
+		needs.Log = needs.Log || logged(l)
 	}
-	// Seen holds more than greylists: what lists learned, and how often their entries hit.
-	return plan.Tables(true, counter, distinct)
+	return plan.Tables(needs)
 }
 
-// stages collects whom each event concerns, at its half of its stage.
-func stages(site policy.Site, p *plan.Plan) []plan.Stage {
-	type where struct{ stage, half, traffic, event string }
-	asks := map[where]*plan.Ask{}
-	ask := func(stage, half, traffic, event string) *plan.Ask {
-		w := where{stage, half, traffic, event}
-		if asks[w] == nil {
-			asks[w] = &plan.Ask{Traffic: traffic, Event: event}
-		}
-		return asks[w]
+// where is a place at which something is asked.
+type where struct{ stage, half, traffic, event string }
+
+// asker collects whom each event concerns, at its half of its stage.
+type asker map[where]*plan.Ask
+
+func (a asker) at(stage, half, traffic, event string) *plan.Ask {
+	w := where{stage, half, traffic, event}
+	if a[w] == nil {
+		a[w] = &plan.Ask{Traffic: traffic, Event: event}
 	}
-	urgent := false
+	return a[w]
+}
+
+// ask notes that a policy is to be asked about an event, once. All asks of a policy come
+// one after the other.
+func (a asker) ask(stage, half, traffic, event, ref string) {
+	at := a.at(stage, half, traffic, event)
+	if last := len(at.Policies) - 1; last < 0 || at.Policies[last] != ref {
+		at.Policies = append(at.Policies, ref)
+	}
+}
+
+// mail is ask for what happens at RCPT or DATA, and for local traffic also where a
+// message comes without SMTP.
+func (a asker) mail(stage, half, traffic, event, ref string) {
+	a.ask(stage, half, traffic, event, ref)
+	if traffic == plan.Local {
+		a.ask(plan.NotSMTP, half, traffic, event, ref)
+	}
+}
+
+// stages are all stages at which something is asked or done.
+func stages(site policy.Site, p *plan.Plan) []plan.Stage {
+	asks := asker{}
+	needed := map[string]bool{}
 	for _, g := range p.Greylists {
 		if len(g.Urgent) > 0 {
-			urgent = true
-			a := ask(plan.Data, plan.After, g.Traffic, plan.WholeMessage)
-			a.Policies = append(a.Policies, g.Ref())
+			needed[plan.Dkim] = true
+			asks.ask(plan.Data, plan.After, g.Traffic, plan.WholeMessage, g.Ref())
 			continue
 		}
-		for _, a := range []*plan.Ask{
-			ask(plan.Rcpt, plan.After, g.Traffic, plan.Recipient),
-			ask(plan.Predata, plan.After, g.Traffic, plan.NullSender),
-			// Exim has no predata stage for a message that comes by BDAT (RFC 3030).
-			ask(plan.Data, plan.After, g.Traffic, plan.NullSender),
-		} {
-			a.Policies = append(a.Policies, g.Ref())
-		}
+		asks.ask(plan.Rcpt, plan.After, g.Traffic, plan.Recipient, g.Ref())
+		asks.ask(plan.Predata, plan.After, g.Traffic, plan.NullSender, g.Ref())
+		// Exim has no predata stage for a message that comes by BDAT (RFC 3030).
+		asks.ask(plan.Data, plan.After, g.Traffic, plan.NullSender, g.Ref())
 	}
 	for _, l := range p.Limits {
-		for _, e := range l.Events {
-			at := plan.Events[e.Event]
-			a := ask(at.Stage, at.Half, l.Traffic, e.Event)
-			if l.Engine == plan.EngineExim {
-				a.Exim = append(a.Exim, l.Ref())
-			} else {
-				a.Policies = append(a.Policies, l.Ref())
-			}
-		}
+		asks.limit(p, l)
 	}
 	for _, l := range p.Lists {
-		if !learnsForSomebody(p, l.Name) {
-			continue
-		}
-		for _, learn := range l.Learn {
-			a := ask(plan.Data, plan.After, learn.Traffic, plan.Message)
-			if !slices.Contains(a.Policies, l.Ref()) {
-				a.Policies = append(a.Policies, l.Ref())
+		if learnsForSomebody(p, l.Name) {
+			for _, learn := range l.Learn {
+				asks.mail(plan.Data, plan.After, learn.Traffic, plan.Message, l.Ref())
 			}
 		}
 	}
-	// A question after DATA names a recipient, which only the RCPT ACL can keep.
-	needRecipient := false
 	for w, a := range asks {
-		needRecipient = needRecipient || w.stage == plan.Data && a.Policies != nil
+		// A question after DATA names a recipient, which only the RCPT ACL can keep.
+		if w.stage == plan.Data && a.Policies != nil {
+			needed[plan.Rcpt] = true
+		}
 	}
-	needed := map[string]bool{plan.Rcpt: needRecipient, plan.Dkim: urgent}
+	if m := p.SubmissionMode; m != nil {
+		needed[plan.Rcpt] = true
+		needed[plan.NotSMTP] = slices.Contains(m.Traffics, plan.Local)
+	}
+	return asks.stages(site, needed)
+}
+
+// stages are the stages at which something is asked, or that are needed anyhow.
+func (a asker) stages(site policy.Site, needed map[string]bool) []plan.Stage {
 	var out []plan.Stage
 	for _, name := range plan.StageOrder {
 		s := plan.Stage{Name: name, SiteACL: SiteACL(site, name)}
-		for w, a := range asks {
+		for w, ask := range a {
 			if w.stage != name {
 				continue
 			}
-			slices.Sort(a.Policies)
-			slices.Sort(a.Exim)
+			slices.Sort(ask.Policies)
+			slices.Sort(ask.Exim)
 			if w.half == plan.Before {
-				s.Before = append(s.Before, *a)
+				s.Before = append(s.Before, *ask)
 			} else {
-				s.After = append(s.After, *a)
+				s.After = append(s.After, *ask)
 			}
 		}
 		if s.Before == nil && s.After == nil && !needed[name] {
@@ -105,6 +123,56 @@ func stages(site policy.Site, p *plan.Plan) []plan.Stage {
 		out = append(out, s)
 	}
 	return out
+}
+
+// limit asks for a limit.
+func (a asker) limit(p *plan.Plan, l plan.Limit) {
+	for _, e := range l.Events {
+		at := plan.Events[e.Event]
+		switch {
+		case l.Engine == plan.EngineExim:
+			ask := a.at(at.Stage, at.Half, l.Traffic, e.Event)
+			ask.Exim = append(ask.Exim, l.Ref())
+		case at.NotSMTP:
+			a.mail(at.Stage, at.Half, l.Traffic, e.Event, l.Ref())
+		case !at.Log:
+			a.ask(at.Stage, at.Half, l.Traffic, e.Event, l.Ref())
+		case e.Event == plan.Bounce && p.Source == plan.FromEvent:
+			for _, t := range traffics(l) {
+				a.ask(plan.Delivery, plan.After, t, plan.Bounce, l.Ref())
+			}
+		}
+	}
+	if l.Share != nil {
+		at := plan.Events[l.Share.Event]
+		for _, t := range traffics(l) {
+			a.mail(at.Stage, at.Half, t, l.Share.Event, l.Ref())
+		}
+	}
+	for _, t := range l.Tiers {
+		if t.Block != nil {
+			a.block(l, t.Block)
+		}
+		if onlyLogged(l) && acts(t) {
+			for _, traffic := range traffics(l) {
+				a.mail(plan.Rcpt, plan.Before, traffic, plan.Blocked, l.Ref())
+			}
+		}
+	}
+}
+
+// block asks whether a block is in force, and says which messages it froze.
+func (a asker) block(l plan.Limit, b *plan.Block) {
+	for _, t := range b.Traffics {
+		ask := a.ask
+		if b.At == plan.Rcpt {
+			ask = a.mail
+		}
+		ask(b.At, plan.Before, t, plan.Blocked, l.Ref())
+		if b.Verdict == plan.Freeze {
+			ask(plan.Data, plan.After, t, plan.Held, l.Ref())
+		}
+	}
 }
 
 func sortAsks(asks []plan.Ask) {
@@ -119,7 +187,9 @@ func sortAsks(asks []plan.Ask) {
 // addresses.
 func learnsForSomebody(p *plan.Plan, list string) bool {
 	compared := func(refs []plan.Ref) bool {
-		return slices.ContainsFunc(refs, func(r plan.Ref) bool { return r.List == list && r.Field != "client" && r.Field != "auth" })
+		return slices.ContainsFunc(refs, func(r plan.Ref) bool {
+			return r.List == list && r.Field != "client" && r.Field != "auth" && r.Field != "user"
+		})
 	}
 	for _, g := range p.Greylists {
 		if compared(g.Except) || slices.Contains(g.Spare, plan.Fact{Name: plan.SPFPass, Arg: list}) {

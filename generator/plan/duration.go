@@ -116,19 +116,22 @@ func (d *Duration) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Rate is so many in so long: "100/1h". Over it is more than Count in the last Per.
+// Rate is so many in so long: "100/1h". Over it is more than Count in the last Per. With
+// Percent, Count is a percentage: "30%/24h".
 type Rate struct {
-	Count int64
-	Per   Duration
+	Count   int64
+	Percent bool
+	Per     Duration
 }
 
-// ParseRate reads "100/1h" (blanks round the slash are fine).
+// ParseRate reads "100/1h" and "30%/24h" (blanks round the slash are fine).
 func ParseRate(s string) (Rate, error) {
 	count, per, found := strings.Cut(s, "/")
 	if !found {
 		return Rate{}, fmt.Errorf("no slash: a rate is a number, a slash and a time interval, as in 100/1h")
 	}
 	count, per = strings.TrimSpace(count), strings.TrimSpace(per)
+	count, percent := strings.CutSuffix(count, "%")
 	var n int64
 	if count == "" || len(count) > 15 {
 		return Rate{}, fmt.Errorf("%q is not a whole number", count)
@@ -146,10 +149,19 @@ func ParseRate(s string) (Rate, error) {
 	if d == 0 {
 		return Rate{}, fmt.Errorf("a rate in no time at all")
 	}
-	return Rate{Count: n, Per: d}, nil
+	if percent && n >= 100 {
+		return Rate{}, fmt.Errorf("more than %d%% of something is not possible", n)
+	}
+	return Rate{Count: n, Percent: percent, Per: d}, nil
 }
 
-func (r Rate) String() string { return fmt.Sprintf("%d/%s", r.Count, r.Per) }
+func (r Rate) String() string {
+	percent := ""
+	if r.Percent {
+		percent = "%"
+	}
+	return fmt.Sprintf("%d%s/%s", r.Count, percent, r.Per)
+}
 
 func (r Rate) MarshalJSON() ([]byte, error) { return json.Marshal(r.String()) }
 

@@ -101,6 +101,9 @@ func TestParseRate(t *testing.T) {
 		"100/1h":             {Count: 100, Per: plan.Duration(time.Hour)},
 		"0/4h":               {Count: 0, Per: plan.Duration(4 * time.Hour)},
 		" 5 / 1w ":           {Count: 5, Per: plan.Duration(7 * day)},
+		"30%/24h":            {Count: 30, Percent: true, Per: plan.Duration(day)},
+		" 0% / 1h":           {Percent: true, Per: plan.Duration(time.Hour)},
+		"99%/1h":             {Count: 99, Percent: true, Per: plan.Duration(time.Hour)},
 		"999999999999999/1s": {Count: 999999999999999, Per: plan.Duration(time.Second)},
 	} {
 		if got, err := plan.ParseRate(text); err != nil || got != want {
@@ -108,7 +111,7 @@ func TestParseRate(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		"", "/", "5", "5/", "/1h", "5/1", "5/0s", "-5/1h", "5.5/1h", "5/1h/1h", "5k/1h", "1000000000000000/1h", "5%/1h", "x/1h", "5/-1h",
+		"", "/", "5", "5/", "/1h", "5/1", "5/0s", "-5/1h", "5.5/1h", "5/1h/1h", "5k/1h", "1000000000000000/1h", "100%/1h", "%/1h", "5%%/1h", "5 %/1h x", "x/1h", "5/-1h",
 	} {
 		if got, err := plan.ParseRate(text); err == nil {
 			t.Errorf("took %q as %s", text, got)
@@ -117,7 +120,7 @@ func TestParseRate(t *testing.T) {
 }
 
 func FuzzRate(f *testing.F) {
-	for _, s := range []string{"100/1h", "0/4h", " 5 / 1w ", "5/1h/1h", "5/0s", "/"} {
+	for _, s := range []string{"100/1h", "0/4h", "30%/24h", " 5 / 1w ", "5/1h/1h", "5/0s", "/"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -17,7 +17,7 @@ import (
 )
 
 // Format is the version of the plan's JSON. A reader refuses any other.
-const Format = 1
+const Format = 2
 
 // Stages, by the name of Exim's ACL option without its acl_ or acl_smtp_ (Exim
 // specification, "Access control lists").
@@ -29,10 +29,14 @@ const (
 	Predata = "predata"
 	Data    = "data"
 	Dkim    = "dkim" // for each signature, before data; nothing is asked there
+	Auth    = "auth"
+	NotSMTP = "not_smtp" // a message that came without SMTP; its recipients are there all at once
+	// Delivery is no ACL: Exim's event_action, where a delivery has failed for good.
+	Delivery = "delivery"
 )
 
-// Stages in the order in which an SMTP session meets them.
-var StageOrder = []string{Connect, Helo, Mail, Rcpt, Predata, Dkim, Data}
+// Stages in the order in which an SMTP session meets them, and those without a session.
+var StageOrder = []string{Connect, Helo, Auth, Mail, Rcpt, Predata, Dkim, Data, NotSMTP, Delivery}
 
 // Halves of a stage: Before the site's own ACL, or After it accepted.
 const (
@@ -45,7 +49,7 @@ const (
 	Inbound    = "inbound"    // a stranger: a client address, neither authenticated nor a relay host
 	Submission = "submission" // authenticated
 	Relay      = "relay"      // unauthenticated, in relay_hosts
-	Local      = "local"      // no client address: -bs, -bS
+	Local      = "local"      // no client address: -bs, -bS, not_smtp
 )
 
 // TrafficOrder lists all traffic, in the order of the generated text.
@@ -58,6 +62,17 @@ const (
 	Recipient        = "recipient"
 	Message          = "message"
 	UnknownRecipient = "unknown_recipient"
+	InvalidRecipient = "invalid_recipient" // routing or the remote host says no, for good
+	// These are read from Exim's main log (bounces from Exim's events, where the site prefers that).
+	Bounce            = "bounce"             // a delivery that failed for good
+	AuthFailure       = "auth_failure"       // a login that was refused
+	Login             = "login"              // a message, or a rejected command, of somebody who had logged in
+	RejectedRecipient = "rejected_recipient" // a recipient of an owner's that was refused for good
+	// Blocked is the event of all policies that block, which no limit can name: whether a block
+	// is in force.
+	Blocked = "blocked"
+	// Held is their event at data and not_smtp: a message is in, and frozen by a block.
+	Held = "held"
 	// NullSender is greylisting's own event, which no limit can name: a message with a
 	// null sender, some of whose recipients were accepted; at predata, or at data where
 	// Exim has no predata (BDAT).
@@ -118,14 +133,49 @@ type Plan struct {
 	DNS        []string `json:"dns,omitempty"`        // "address:port" of the resolvers to ask; none: those of the machine
 	PoolsFile  string   `json:"pools_file,omitempty"` // pinned networks of the pools, which are then never resolved; "": resolved and refreshed
 	Mainlog    []string `json:"mainlog"`              // what the log follower reads
-	Store      Store    `json:"store"`                //
-	Pools      []Pool   `json:"pools,omitempty"`      // sorted by name
-	Lists      []List   `json:"lists,omitempty"`      // sorted by name
-	Greylists  []Grey   `json:"greylists,omitempty"`  // sorted by name
-	Limits     []Limit  `json:"limits,omitempty"`     // sorted by name
-	Stages     []Stage  `json:"stages,omitempty"`     // in StageOrder, only those that a policy needs
-	Tables     []Table  `json:"tables"`               // in the order of creation
+	Source     string   `json:"source"`               // where bounces are counted from: FromLog or FromEvent
+	Spool      string   `json:"spool"`                // Exim's spool_directory
+	Blocked    string   `json:"blocked"`              // the file of blocks that Exim looks at while the helper is away
+	RelayID    string   `json:"relay_id,omitempty"`   // an Exim expansion of the site's: who a relay host is; "": its address
+
+	SubmissionMode *SubmissionMode `json:"submission_mode,omitempty"`
+	Notices        []Notice        `json:"notices,omitempty"`   // sorted by name
+	Store          Store           `json:"store"`               //
+	Pools          []Pool          `json:"pools,omitempty"`     // sorted by name
+	Lists          []List          `json:"lists,omitempty"`     // sorted by name
+	Greylists      []Grey          `json:"greylists,omitempty"` // sorted by name
+	Limits         []Limit         `json:"limits,omitempty"`    // sorted by name
+	Stages         []Stage         `json:"stages,omitempty"`    // in StageOrder, only those that a policy needs
+	Tables         []Table         `json:"tables"`              // in the order of creation
 }
+
+// Where bounces are counted from.
+const (
+	FromLog   = "log"
+	FromEvent = "event"
+)
+
+// SubmissionMode has Exim run its submission mode (control = submission) on accepted mail.
+type SubmissionMode struct {
+	Traffics []string `json:"traffics"`         // of Submission, Relay and Local, sorted
+	Domain   string   `json:"domain,omitempty"` // added to a login that has none; "": Exim's qualify_domain
+	Retain   bool     `json:"retain,omitempty"` // the envelope sender stays as it is
+}
+
+// Notice is whom to tell, and how.
+type Notice struct {
+	Name    string   `json:"name"`
+	Mail    []string `json:"mail,omitempty"`    // addresses
+	Webhook string   `json:"webhook,omitempty"` // URL
+	Digest  Duration `json:"digest,omitempty"`  // how often a summary goes out; 0: never
+	Origin  Origin   `json:"origin"`
+}
+
+// Ref is the notice's full name: "notice.desk".
+func (n Notice) Ref() string { return "notice." + n.Name }
+
+// NotifyOwner stands in a tier's Notify for the owner himself, where he has an address.
+const NotifyOwner = "owner"
 
 // Origin is the place in the policies that something comes from: the file's name
 // within its directory (so that the plan is the same on every machine) and a line
@@ -149,7 +199,7 @@ type Store struct {
 // pool that it belongs to, else (in greylists only) the sender's domain where SPF passes,
 // else its /24 or /64.
 type Part struct {
-	Field string `json:"field"` // client, pool, helo, sender, sender.domain, recipient, recipient.domain, auth
+	Field string `json:"field"` // client, pool, helo, sender, sender.domain, recipient, recipient.domain, auth, user, owner, login
 	V4    int    `json:"v4,omitempty"`
 	V6    int    `json:"v6,omitempty"`
 }
@@ -281,13 +331,17 @@ type Trust struct {
 	Remember Duration `json:"remember"`
 }
 
-// Limit counts events per key in sliding windows, and acts over its tiers' rates.
+// Limit counts events per key in sliding windows, and acts over its tiers' rates. A question whose
+// key has an empty auth, user, owner or login is none of its business.
 type Limit struct {
 	Name      string          `json:"name"`
-	Traffic   string          `json:"traffic"`
-	Events    []WeightedEvent `json:"events"` // sorted by event
+	Traffic   string          `json:"traffic"` // "" (of events from the log): submission, relay and local
+	Events    []WeightedEvent `json:"events"`  // sorted by event
 	Key       []Part          `json:"key"`
+	Classes   []string        `json:"classes,omitempty"`  // of bounces; none: every class
+	Callout   Duration        `json:"callout,omitempty"`  // of invalid_recipient: how long the remote host may take; 0: routing only
 	Distinct  *Part           `json:"distinct,omitempty"` // count distinct values of this instead of events
+	Share     *Share          `json:"share,omitempty"`    // compare with how many there were of this; rates are percentages
 	Attempts  bool            `json:"attempts,omitempty"` // count what is refused, too
 	Only      []Ref           `json:"only,omitempty"`
 	Except    []Ref           `json:"except,omitempty"`
@@ -303,6 +357,13 @@ type Limit struct {
 // Ref is the policy's full name, as in answers and logs: "limit.tarpit".
 func (l Limit) Ref() string { return "limit." + l.Name }
 
+// Share makes a limit count what part its events are of others, for the same key. Below Floor
+// of those others in a window it says nothing.
+type Share struct {
+	Event string `json:"event"` // Recipient or Message
+	Floor int64  `json:"floor"`
+}
+
 // WeightedEvent is one event that a limit counts, and for how much.
 type WeightedEvent struct {
 	Event  string `json:"event"`
@@ -317,8 +378,40 @@ type Tier struct {
 	Message   string   `json:"message,omitempty"`
 	Delay     *Delay   `json:"delay,omitempty"`
 	AddHeader []Header `json:"add_header,omitempty"` // sorted by name
+	Notify    []string `json:"notify,omitempty"`     // refs of notices, or NotifyOwner; sorted. Such a tier opens a case
+	Block     *Block   `json:"block,omitempty"`      // so does such a one; Verdict is then Accept
 	Origin    Origin   `json:"origin"`
 }
+
+// Desk says whether the tier opens a case.
+func (t Tier) Desk() bool { return t.Block != nil || len(t.Notify) > 0 }
+
+// Block is a state that a tier puts a key into, with a verdict of its own.
+type Block struct {
+	At        string     `json:"at"`                   // the stage that it is in force at: Connect, Auth, Mail or Rcpt (then at NotSMTP, too)
+	Traffics  []string   `json:"traffics"`             // whose commands it is looked up for, in TrafficOrder
+	Until     Duration   `json:"until,omitempty"`      // 0: until somebody releases it
+	Verdict   string     `json:"verdict"`              // Freeze, Defer or Deny
+	Message   string     `json:"message,omitempty"`    // of Defer and Deny
+	AddHeader []Header   `json:"add_header,omitempty"` // sorted by name
+	Queued    string     `json:"queued,omitempty"`     // Freeze: what of the owner's already waits in the queue is frozen, too
+	Most      int64      `json:"most,omitempty"`       // of Freeze: with so many messages held, further ones are deferred; 0: any number
+	Free      int64      `json:"free,omitempty"`       // likewise, with less than so many percent of the spool's disk free
+	Probation *Probation `json:"probation,omitempty"`
+}
+
+// Probation is the time after a release in which lower rates hold.
+type Probation struct {
+	Lasts Duration `json:"lasts"`
+	Share int64    `json:"share"` // percent of the tiers' rates
+}
+
+// BlockRef is the name of a tier's block in answers and headers: "limit.x/tier/block". A block
+// that defers instead of freezing, because the spool is full, answers with GuardRef.
+func BlockRef(limit, tier string) string { return limit + "/" + tier + "/block" }
+
+// GuardRef is "limit.x/tier/guard".
+func GuardRef(limit, tier string) string { return limit + "/" + tier + "/guard" }
 
 // Delay slows a client down: Fixed, or Each times all that were counted; at most
 // Max, and for at most Sleepers connections of this gateway at a time (0: no such
@@ -330,10 +423,16 @@ type Delay struct {
 	Sleepers int      `json:"sleepers,omitempty"`
 }
 
-// Header is a header line to add: literal text.
+// Header is a header line to add: literal text, and fields of the question between.
 type Header struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
+	Name  string  `json:"name"`
+	Value []Piece `json:"value"`
+}
+
+// Piece is a part of a header's value: exactly one of the two is set.
+type Piece struct {
+	Text  string `json:"text,omitempty"`
+	Field string `json:"field,omitempty"` // auth, user, owner, client, sender, helo
 }
 
 // Override gives other rates to some. The first override that applies decides
@@ -385,6 +484,7 @@ const (
 	Bytes = "bytes" // up to 255 bytes, compared byte by byte
 	Int   = "int"   // 64 bits
 	Text  = "text"  // text of any length, never part of a key
+	Raw   = "raw"   // bytes of any length as they came in, never part of a key
 )
 
 // Column is one column; none is ever NULL.

@@ -9,13 +9,32 @@ const (
 	TableSeen      = "seen"
 	TableCounter   = "counter"
 	TableDistinct  = "distinct_member"
+	TableSample    = "sample"
+	TableStanding  = "standing"
+	TableCase      = "desk_case"
+	TableEvidence  = "evidence"
+	TableAudit     = "audit"
+	TableHeld      = "held"
+	TableNotice    = "notice"
+	TableDigest    = "digest"
+	TableArrival   = "arrival"
+	TableLogEvent  = "log_event"
+	TableLogPlace  = "log_place"
 )
 
+// Needs says which kinds of tables a set of policies needs besides those that all do.
+type Needs struct {
+	Counter  bool // a limit counts events
+	Distinct bool // a limit counts distinct values
+	Desk     bool // a tier blocks or notifies
+	Log      bool // a limit counts what is read from the log
+}
+
 // Tables are the tables that a set of policies needs: always those for what is said
-// at run time, and of the other three those asked for. No name in them is a reserved
+// at run time and for what was seen, and of the others those asked for. No name in them is a reserved
 // word of SQLite, MySQL or MariaDB, so none needs quotes in either dialect. Times
 // are Unix milliseconds, 0 for never; columns that end in _at hold them.
-func Tables(needGreylist, needCounter, needDistinct bool) []Table {
+func Tables(needs Needs) []Table {
 	tables := []Table{
 		{
 			Name:    TableMeta,
@@ -37,9 +56,7 @@ func Tables(needGreylist, needCounter, needDistinct bool) []Table {
 			},
 			Key: []string{"policy"},
 		},
-	}
-	if needGreylist {
-		tables = append(tables, Table{
+		{
 			Name: TableSeen,
 			Columns: []Column{
 				{"policy", Name}, {"key_", Bytes}, {"first_at", Int}, {"passed_at", Int},
@@ -48,9 +65,9 @@ func Tables(needGreylist, needCounter, needDistinct bool) []Table {
 			},
 			Key:     []string{"policy", "key_"},
 			Indexes: []Index{{"seen_expires", []string{"expires_at"}}},
-		})
+		},
 	}
-	if needCounter {
+	if needs.Counter {
 		tables = append(tables, Table{
 			Name: TableCounter,
 			Columns: []Column{
@@ -61,7 +78,7 @@ func Tables(needGreylist, needCounter, needDistinct bool) []Table {
 			Indexes: []Index{{"counter_expires", []string{"expires_at"}}},
 		})
 	}
-	if needDistinct {
+	if needs.Distinct {
 		tables = append(tables, Table{
 			Name: TableDistinct,
 			Columns: []Column{
@@ -71,5 +88,133 @@ func Tables(needGreylist, needCounter, needDistinct bool) []Table {
 			Indexes: []Index{{"distinct_expires", []string{"expires_at"}}},
 		})
 	}
+	if needs.Desk {
+		tables = append(tables, desk()...)
+	}
+	if needs.Log {
+		tables = append(tables, log()...)
+	}
 	return tables
+}
+
+// desk are the tables of cases: how a key stands, what the desk knows and did, what is held in
+// which gateway's queue, and what is to be told to whom.
+func desk() []Table {
+	return []Table{
+		{
+			// The last offences of a key, a ring of n: what a case takes as its evidence.
+			Name: TableSample,
+			Columns: []Column{
+				{"policy", Name}, {"key_", Bytes}, {"n", Int}, {"seen_at", Int}, {"gateway", Name},
+				{"message", Name}, {"address", Raw}, {"line", Raw}, {"expires_at", Int},
+			},
+			Key:     []string{"policy", "key_", "n"},
+			Indexes: []Index{{"sample_expires", []string{"expires_at"}}},
+		},
+		{
+			// How a key stands with a policy: one row, of its newest case. span_ms is for how long
+			// after cleared_at, the last release, the policy would count what was before it.
+			Name: TableStanding,
+			Columns: []Column{
+				{"policy", Name}, {"key_", Bytes}, {"case_id", Int}, {"tier", Name}, {"ranking", Int},
+				{"blocks", Int}, {"since_at", Int}, {"until_at", Int}, {"released_at", Int}, {"cleared_at", Int},
+				{"probation_at", Int}, {"span_ms", Int}, {"expires_at", Int},
+			},
+			Key:     []string{"policy", "key_"},
+			Indexes: []Index{{"standing_expires", []string{"expires_at"}}},
+		},
+		{
+			// It says for itself what its standing said: that is overwritten by the key's next case.
+			Name: TableCase,
+			Columns: []Column{
+				{"id", Int}, {"policy", Name}, {"key_", Bytes}, {"tier", Name}, {"who", Raw}, {"owner", Bytes},
+				{"opened_at", Int}, {"gateway", Name}, {"state", Name}, {"blocks", Int}, {"until_at", Int},
+				{"queued", Int}, {"counted", Int}, {"rate", Text}, {"decided_at", Int}, {"expires_at", Int},
+			},
+			Key: []string{"id"},
+			Indexes: []Index{
+				{"case_state", []string{"state", "id"}}, {"case_until", []string{"state", "until_at"}},
+				{"case_expires", []string{"expires_at"}},
+			},
+		},
+		{
+			Name: TableEvidence,
+			Columns: []Column{
+				{"case_id", Int}, {"n", Int}, {"seen_at", Int}, {"gateway", Name}, {"message", Name},
+				{"address", Raw}, {"line", Raw},
+			},
+			Key: []string{"case_id", "n"},
+		},
+		{
+			Name: TableAudit,
+			Columns: []Column{
+				{"case_id", Int}, {"n", Int}, {"made_at", Int}, {"gateway", Name}, {"who", Text}, {"did", Name}, {"why", Text},
+			},
+			Key: []string{"case_id", "n"},
+		},
+		{
+			// A message that a block froze, in the queue of one gateway. wanted is what the desk
+			// wants done with it: "" (keep), thaw or remove.
+			Name: TableHeld,
+			Columns: []Column{
+				{"gateway", Name}, {"message", Name}, {"case_id", Int}, {"since_at", Int}, {"size", Int},
+				{"wanted", Name}, {"gone_at", Int}, {"expires_at", Int},
+			},
+			Key:     []string{"gateway", "message"},
+			Indexes: []Index{{"held_case", []string{"case_id", "gone_at"}}, {"held_expires", []string{"expires_at"}}},
+		},
+		{
+			// What is to be told: one row for a case, a tier, and a receiver ("notice.desk", "owner").
+			// It goes when its case goes; due_at is 0 when nothing is left to do.
+			Name: TableNotice,
+			Columns: []Column{
+				{"case_id", Int}, {"tier", Name}, {"receiver", Name}, {"made_at", Int}, {"due_at", Int}, {"tries", Int},
+				{"claimed_by", Name}, {"claimed_until", Int}, {"mailed_at", Int}, {"posted_at", Int}, {"error", Text},
+			},
+			Key:     []string{"case_id", "tier", "receiver"},
+			Indexes: []Index{{"notice_due", []string{"due_at"}}},
+		},
+		{
+			// When a receiver's digest goes out next, from when on it tells, and whose turn it is.
+			Name: TableDigest,
+			Columns: []Column{
+				{"receiver", Name}, {"from_at", Int}, {"due_at", Int}, {"claimed_by", Name}, {"claimed_at", Int}, {"claimed_until", Int},
+			},
+			Key: []string{"receiver"},
+		},
+	}
+}
+
+// log are the tables of what is read from the log.
+func log() []Table {
+	return []Table{
+		{
+			// A message on its way, and whose it is.
+			Name: TableArrival,
+			Columns: []Column{
+				{"gateway", Name}, {"message", Name}, {"traffic", Name}, {"auth", Raw}, {"login", Raw}, {"client", Name},
+				{"helo", Raw}, {"sender", Raw}, {"came_at", Int}, {"expires_at", Int},
+			},
+			Key:     []string{"gateway", "message"},
+			Indexes: []Index{{"arrival_expires", []string{"expires_at"}}},
+		},
+		{
+			// An event that was counted: the same one never counts again. item tells those of one
+			// message apart: the hash of a failed address, or of a line.
+			Name: TableLogEvent,
+			Columns: []Column{
+				{"gateway", Name}, {"message", Name}, {"item", Bytes}, {"kind", Name}, {"owner", Bytes}, {"seen_at", Int}, {"expires_at", Int},
+			},
+			Key:     []string{"gateway", "message", "item"},
+			Indexes: []Index{{"log_event_owner", []string{"owner", "kind", "seen_at"}}, {"log_event_expires", []string{"expires_at"}}},
+		},
+		{
+			// How far a gateway has read a log.
+			Name: TableLogPlace,
+			Columns: []Column{
+				{"gateway", Name}, {"log", Bytes}, {"place", Raw}, {"read_at", Int},
+			},
+			Key: []string{"gateway", "log"},
+		},
+	}
 }

@@ -31,6 +31,7 @@ type Set struct {
 	Store     Store
 	Pools     []*Pool
 	Lists     []*List
+	Notices   []*Notice
 	Greylists []*Greylist
 	Limits    []*Limit
 }
@@ -47,7 +48,27 @@ type Site struct {
 	RelayHosts []Value[netip.Prefix]
 	Forwarders []Value[netip.Prefix]
 	MaxDelay   Value[plan.Duration]
+	Spool      Value[string]
+	RelayID    Value[string] // an Exim expansion, "" for none
+	Submission *Submission
 	ACL        map[string]Value[string] // by stage (connect, helo, ...)
+}
+
+// Submission is the site's submission block.
+type Submission struct {
+	DeclRange hcl.Range
+	Traffic   []Value[string]
+	Domain    Value[string]
+	Retain    Value[bool]
+}
+
+// Notice is a notice block.
+type Notice struct {
+	Name      string
+	DeclRange hcl.Range
+	Mail      []Value[string]
+	Webhook   Value[string]
+	Digest    Value[plan.Duration] // not Set: none
 }
 
 // Helper is the block of that name.
@@ -57,6 +78,7 @@ type Helper struct {
 	Timeout   Value[plan.Duration]
 	OnFailure Value[string]
 	Mainlog   []Value[string]
+	Source    Value[string]   // plan.FromLog or plan.FromEvent
 	DNS       []Value[string] // "address:port"
 	Pools     Value[string]   // the file that pins them, "" for none
 }
@@ -101,7 +123,7 @@ type Fact struct {
 }
 
 // Entry is one pattern of a list, from an argument (clients = [...]) or from an
-// entry block. Field is client, sender, recipient or auth; Pattern is as
+// entry block. Field is client, sender, recipient, auth or user; Pattern is as
 // plan.Entry has it.
 type Entry struct {
 	Field   string
@@ -163,7 +185,11 @@ type Limit struct {
 	Traffic   Value[string]
 	Events    []Event // from event or events, in the order of the file
 	Key       []Part
-	Distinct  *Part // count = distinct(...)
+	Classes   []Value[string]
+	Callout   Value[plan.Duration] // not Set: routing only
+	Distinct  *Part                // count = distinct(...)
+	Share     *Value[string]       // count = share(EVENT)
+	Floor     Value[int64]
 	Attempts  Value[bool]
 	Only      []Ref
 	Except    []Ref
@@ -189,6 +215,35 @@ type Tier struct {
 	Message   Value[string] // of drop, deny, defer
 	Delay     *Delay
 	AddHeader []Header
+	Notify    []Notified
+	Block     *Block
+}
+
+// Notified is one item of notify: notice.NAME, or owner.
+type Notified struct {
+	Ref   string // as plan.Tier.Notify has it
+	Range hcl.Range
+}
+
+// Block is a tier's block block. Exactly one of the verdict's blocks is in it.
+type Block struct {
+	DeclRange hcl.Range
+	At        Value[string]
+	Until     Value[plan.Duration] // 0: "released"
+	Verdict   Value[string]        // freeze, defer, deny
+	Message   Value[string]
+	Queued    Value[string] // "" or freeze
+	AddHeader []Header
+	Most      Value[int64]
+	Free      Value[int64] // percent
+	Probation *Probation
+}
+
+// Probation is a block's probation block.
+type Probation struct {
+	DeclRange hcl.Range
+	Lasts     Value[plan.Duration]
+	Share     Value[int64] // percent
 }
 
 // Delay is a tier's delay block.
@@ -203,7 +258,7 @@ type Delay struct {
 // Header is one item of add_header.
 type Header struct {
 	Name  Value[string]
-	Value Value[string]
+	Value Value[[]plan.Piece]
 }
 
 // Override is an override block.

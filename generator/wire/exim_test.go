@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"reflect"
 	"strings"
@@ -146,5 +147,32 @@ func TestRealAnswerRegex(t *testing.T) {
 	}
 	if strings.ContainsFunc(string(wire.AnswerRegex), func(r rune) bool { return r >= 'A' && r <= 'Z' }) {
 		t.Error("a macro of the site's could change AnswerRegex")
+	}
+}
+
+// TestRealBlockedKey: Exim makes the same keys out of what it has in its variables, and finds
+// them in a file as BlockedKey writes them.
+func TestRealBlockedKey(t *testing.T) {
+	b := eximtest.New(t, eximtest.Small)
+	var in strings.Builder
+	for i, c := range blockedKeys {
+		var parts []string
+		for _, p := range c.parts {
+			parts = append(parts, "${base64d:"+base64.StdEncoding.EncodeToString([]byte(p))+"}")
+		}
+		name := b.WriteFile(fmt.Sprintf("blocked/%d", i), c.want+": v=1 verdict=freeze by="+c.ref+"/stop/block waive=no end=1\n")
+		fmt.Fprintf(&in, "${lookup{%s}lsearch{%s}{$value}{nothing}}\n", wire.BlockedExpression(c.ref, parts...), name)
+	}
+	out, _, err := b.Exec(in.String(), "-be")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range blockedKeys {
+		if want := "v=1 verdict=freeze by=" + c.ref + "/stop/block waive=no end=1\n"; !strings.Contains(out, want) {
+			t.Errorf("%s %q is not found: %s", c.ref, c.parts, out)
+		}
+	}
+	if strings.Contains(out, "nothing") || strings.Contains(out, "Failed") {
+		t.Error(out)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -38,6 +39,19 @@ type Question struct {
 	Unkept bool
 	// At data: the message says of itself that no human wrote it (RFC 3834).
 	Auto bool
+
+	User    string // of local traffic: the login of who gave the message to Exim
+	Relay   string // of a relay host: who the site says that it is (plan.RelayID); "" where it does not say
+	Message string // at data and not_smtp: the message's id in Exim's log
+	Hold    string // with plan.Held: the block that froze the message, as in Answer.By
+	Text    string // with plan.Bounce at delivery: what the remote host or Exim had against the recipient
+
+	// Callout: with plan.InvalidRecipient, it was the remote host that refused the recipient.
+	// Routing had nothing against it, so the event is none for a limit without a callout.
+	Callout bool
+	// Count is how many recipients the message has, at not_smtp.after, where Recipient and
+	// Others are some of them at most; 0 elsewhere.
+	Count int64
 }
 
 // IsOurs says whether the recipient, counted from Recipient on, is in one of the site's
@@ -88,6 +102,17 @@ func (q Question) String() string {
 	if q.Auto {
 		b.WriteString(" auto=yes")
 	}
+	for _, w := range []struct{ name, value string }{{"user", enc([]byte(q.User))}, {"relay", enc([]byte(q.Relay))}, {"mid", q.Message}, {"hold", q.Hold}, {"text", enc([]byte(q.Text))}} {
+		if w.value != "" {
+			b.WriteString(" " + w.name + "=" + w.value)
+		}
+	}
+	if q.Callout {
+		b.WriteString(" callout=yes")
+	}
+	if q.Count != 0 {
+		fmt.Fprintf(&b, " count=%d", q.Count)
+	}
 	b.WriteString("\n")
 	return b.String()
 }
@@ -101,7 +126,8 @@ func (q *Question) mark(i int) string {
 }
 
 // questionWords are a question's words, those that it must have first.
-var questionWords = []string{"v", "plan", "at", "traffic", "events", "nonce", "ip", "helo", "sender", "rcpt", "auth", "host", "from", "dkim", "kept", "auto"}
+var questionWords = []string{"v", "plan", "at", "traffic", "events", "nonce", "ip", "helo", "sender", "rcpt", "auth", "host", "from", "dkim", "kept", "auto",
+	"user", "relay", "mid", "hold", "text", "callout", "count"}
 
 const requiredWords = 6
 
@@ -203,6 +229,33 @@ func (q *Question) take(name, value string) (err error) {
 	case "auto":
 		if q.Auto = value == "yes"; !q.Auto {
 			err = fmt.Errorf("neither there nor yes")
+		}
+	default:
+		err = q.takeOwner(name, value)
+	}
+	return err
+}
+
+// takeOwner fills in one of the words that tell whose a message is, and what became of it.
+func (q *Question) takeOwner(name, value string) (err error) {
+	switch name {
+	case "user":
+		q.User, err = decode(value)
+	case "relay":
+		q.Relay, err = decode(value)
+	case "mid":
+		q.Message, err = token(value, isMessageID)
+	case "hold":
+		q.Hold, err = value, answerText(value)
+	case "text":
+		q.Text, err = decode(value)
+	case "callout":
+		if q.Callout = value == "yes"; !q.Callout {
+			err = fmt.Errorf("neither there nor yes")
+		}
+	case "count":
+		if q.Count, err = strconv.ParseInt(value, 10, 32); err != nil || q.Count < 1 {
+			err = fmt.Errorf("not a number of recipients")
 		}
 	default:
 		err = fmt.Errorf("unknown word")

@@ -10,7 +10,9 @@
 //
 // Where a policy needs them, there are more: host=BASE64 (or - or ~), the client's host
 // name as far as Exim has looked; from=BASE64 and dkim=BASE64,BASE64 at data; kept=no;
-// auto=yes at data; and a full stop before a recipient that is the site's own.
+// auto=yes at data; and a full stop before a recipient that is the site's own. For policies
+// that know owners and cases: user=BASE64 and relay=BASE64; mid=ID and hold=NAME of a message;
+// callout=yes, count=N, and text=BASE64 of a failed delivery.
 //
 // Whatever a client can put into a value travels in base64, so no byte that SMTP
 // lets in can end a word or the line. An answer is one line without a newline:
@@ -78,6 +80,22 @@ func token(value string, ok func(byte) bool) (string, error) {
 	return value, nil
 }
 
+// answerText says whether a value is one that an answer can hold.
+func answerText(value string) error {
+	if value == "" || len(value) > mostName {
+		return fmt.Errorf("%d bytes where 1 to %d belong", len(value), mostName)
+	}
+	for i := 0; i < len(value); i++ {
+		if !isAnswerByte(value[i]) {
+			return fmt.Errorf("byte %q does not belong there", value[i])
+		}
+	}
+	return nil
+}
+
+// mostName is more bytes than the name of a tier's block has.
+const mostName = 255
+
 func printable(s string) string {
 	if len(s) > 32 {
 		s = s[:32]
@@ -88,6 +106,9 @@ func printable(s string) string {
 func isHex(c byte) bool   { return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' }
 func isWord(c byte) bool  { return c >= 'a' && c <= 'z' || c == '_' }
 func isNonce(c byte) bool { return c >= '0' && c <= '9' || c == '.' }
+func isMessageID(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '-'
+}
 func isAnswerByte(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '_' || c == '.' || c == '/' || c == ',' || c == '-'
 }

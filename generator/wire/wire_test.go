@@ -56,8 +56,14 @@ func TestQuestionRoundTrip(t *testing.T) {
 		}),
 		"all there can be": with(func(q *wire.Question) {
 			q.Host, q.From, q.Dkim, q.Unkept, q.Auto = "h", "f", []string{"d", "e"}, true, true
+			q.User, q.Relay, q.Message, q.Hold, q.Text, q.Callout, q.Count = "u", "r", "m", "h", "t", true, 1
 		}),
-		"16 KiB each": with(func(q *wire.Question) { q.Sender, q.Recipient = strings.Repeat("s", 16384), strings.Repeat("r", 16384) }),
+		"an owner":       with(func(q *wire.Question) { q.User, q.Relay = "www-data", string(all) }),
+		"a held message": with(func(q *wire.Question) { q.Message, q.Hold = "1rAbCd-000000001Yz-2AbC", "limit.a_1/stop/block" }),
+		"a bounce":       with(func(q *wire.Question) { q.Text = "550 no such user\n" + string(all) }),
+		"a callout":      with(func(q *wire.Question) { q.Callout = true }),
+		"a count":        with(func(q *wire.Question) { q.Count = 4711 }),
+		"16 KiB each":    with(func(q *wire.Question) { q.Sender, q.Recipient = strings.Repeat("s", 16384), strings.Repeat("r", 16384) }),
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := wire.ParseQuestion([]byte(q.String()))
@@ -146,6 +152,20 @@ func TestParseQuestionRefuses(t *testing.T) {
 		"auto":                       replace("\n", " auto=no\n"),
 		"auto empty":                 replace("\n", " auto=\n"),
 		"auto in capitals":           replace("\n", " auto=YES\n"),
+		"user is raw":                replace("\n", " user=bob smith\n"),
+		"relay is raw":               replace("\n", " relay=10\n"),
+		"message id of other bytes":  replace("\n", " mid=1r;x\n"),
+		"message id empty":           replace("\n", " mid=\n"),
+		"hold empty":                 replace("\n", " hold=\n"),
+		"hold in capitals":           replace("\n", " hold=limit.A/b/block\n"),
+		"hold too long":              replace("\n", " hold="+strings.Repeat("a", 256)+"\n"),
+		"text is raw":                replace("\n", " text=550\n"),
+		"callout":                    replace("\n", " callout=no\n"),
+		"count of nothing":           replace("\n", " count=0\n"),
+		"count below nothing":        replace("\n", " count=-1\n"),
+		"count of letters":           replace("\n", " count=x\n"),
+		"count too long":             replace("\n", " count=99999999999\n"),
+		"user twice":                 replace("\n", " user= user=\n"),
 		"a mark, and no recipient":   regexp.MustCompile(`rcpt=\S+`).ReplaceAllString(whole, "rcpt=."),
 		"a mark behind a comma":      replace(" auth=", ",. auth="),
 		"two marks":                  replace("rcpt=", "rcpt=.."),
@@ -180,6 +200,7 @@ func FuzzParseQuestion(f *testing.F) {
 	f.Add([]byte("v=1 plan=ab at=data.after traffic=local events=a,b nonce=1.2 host=~ from=YQ== dkim=YQ==,,YQ== kept=no\n"))
 	f.Add([]byte("v=1 plan=ab at=data.after traffic=local events=a,b nonce=1.2 host=LQ== from= dkim=\n"))
 	f.Add([]byte("v=1 plan=ab at=data.after traffic=local events=a,b nonce=1.2 rcpt=YQ==,.Yg==,,.YQ== auto=yes\n"))
+	f.Add([]byte("v=1 plan=ab at=not_smtp.after traffic=local events=held nonce=1.2 user=YQ== relay=YQ== mid=1rA-0-a hold=limit.a/b/block text=YQ== callout=yes count=3\n"))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		q, err := wire.ParseQuestion(line)
 		if err != nil {
@@ -320,4 +341,31 @@ func FuzzAnswer(f *testing.F) {
 			t.Errorf("%+v\nsent as %q\nread as %+v", a, s, got)
 		}
 	})
+}
+
+// TestBlockedKey: the vectors that whoever writes the file, and whoever reads it, must agree on.
+func TestBlockedKey(t *testing.T) {
+	for _, c := range blockedKeys {
+		if got := wire.BlockedKey(c.ref, c.parts...); got != c.want {
+			t.Errorf("%s %q: %s, want %s", c.ref, c.parts, got, c.want)
+		}
+	}
+	if a, b := wire.BlockedKey("limit.x", "a", "b"), wire.BlockedKey("limit.x", "ab"); a == b {
+		t.Error("two parts are one")
+	}
+}
+
+// blockedKeys were computed by sha256sum(1).
+var blockedKeys = []struct {
+	ref   string
+	parts []string
+	want  string
+}{
+	{"limit.stolen_password", []string{"bob@example.com"}, "f40081836e9d93f0767fb4146d18c4dbe9bbcb7b517a20fbd3f6148b3a221388"},
+	{"limit.x", []string{"auth:x;touch y"}, "94c1910c818de63f1acc381f0b7c8816bdeef7419cdc24dbce871c7de3a4ec0e"},
+	{"limit.x", []string{"${run{/bin/true}} $(id) `id` 'a' \"b\" #c:d\\"}, "b0c40b403eff0fa6650e84412effae7362586921575a4528f5199f1037225248"},
+	{"limit.x", []string{"\xc3\xa4\xc3\xb6"}, "54cb51d6c6ce2ab61792db55a0bde08bced8ed8c80342e639f019eab67e647f0"},
+	{"limit.local_scripts", []string{"www-data"}, "9c391f8205b1f3d699b7caef442675411f1be83d5e50197a3b22a37cfdce951c"},
+	{"limit.both", []string{"user:www-data", "2001:db8::1"}, "3af81f79e672c4ee1199fb852786b55887c9faa46c47ee87c865705139f20144"},
+	{"limit.x", []string{"relay:203.0.113.9"}, "a4d6e85f9e9a49066bcd4a7fb27fd616073b89a993bef5ac42c773c2398d8708"},
 }

@@ -10,7 +10,10 @@ import (
 )
 
 // quiet is a store that knows one row and notes nothing.
-type quiet struct{ row engine.SeenRow }
+type quiet struct {
+	engine.State
+	row engine.SeenRow
+}
 
 func (s quiet) Seen(string, string) (engine.SeenRow, bool, error) { return s.row, true, nil }
 
@@ -25,7 +28,7 @@ func benchDecide(b *testing.B, p *plan.Plan, q wire.Question) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	var st engine.State = quiet{engine.SeenRow{First: 1, Passed: start.UnixMilli() - 1, Passes: 1, Counted: start.UnixMilli(), Expires: start.UnixMilli() + dur("36d").Milliseconds()}}
+	var st engine.State = quiet{row: engine.SeenRow{First: 1, Passed: start.UnixMilli() - 1, Passes: 1, Counted: start.UnixMilli(), Expires: start.UnixMilli() + dur("36d").Milliseconds()}}
 	b.ReportAllocs()
 	for b.Loop() {
 		if d, err := e.Decide(q, start, st, engine.Live{}); err != nil || len(d.Writes) > 0 || d.Answer.Verdict != accept {
@@ -42,4 +45,22 @@ func BenchmarkExempt(b *testing.B) {
 	friends := plan.List{Name: "friends", Entries: []plan.Entry{{Field: "client", Pattern: "192.0.2.0/24"}}}
 	g := grey(func(g *plan.Grey) { g.Except = []plan.Ref{{List: "friends"}} })
 	benchDecide(b, makePlan(friends, g), says(plan.Recipient))
+}
+
+// BenchmarkLimit is an offence that a limit without a desk counts.
+func BenchmarkLimit(b *testing.B) {
+	slow := tier("slow", accept, "5/4h")
+	slow.Delay = &plan.Delay{Each: dur("2s"), Max: dur("25s")}
+	e, err := engine.New(makePlan(limit("tarpit", plan.UnknownRecipient, only(slow))))
+	if err != nil {
+		b.Fatal(err)
+	}
+	q := says(plan.UnknownRecipient)
+	var st engine.State = quiet{}
+	b.ReportAllocs()
+	for b.Loop() {
+		if d, err := e.Decide(q, start, st, engine.Live{}); err != nil || len(d.Writes) != 1 {
+			b.Fatal(d, err)
+		}
+	}
 }

@@ -19,7 +19,12 @@ type Live struct {
 	Sleeping func(tier string) int
 	Facts    *Facts                         // what was found out so far; nil for nothing
 	Pool     func(client netip.Addr) string // the named pool that an address belongs to, "" for none; nil: no pool has addresses
-	Explain  bool                           // fill in Decision.Reasons
+	Gateway  string                         // the name of this one
+	// Failure says of which class a failed delivery is that a question tells of, and what makes it
+	// unique within its message, as whoever reads the log does; nil: class other, and the address.
+	Failure func(q wire.Question) (class, item string)
+	Free    func() (percent int64, ok bool) // how much of the spool's disk is free; nil, or !ok: nobody knows
+	Explain bool                            // fill in Decision.Reasons
 }
 
 // Decision is an answer, what it costs, and why.
@@ -63,6 +68,8 @@ type judgement struct {
 	add      []string // tiers that add headers
 	always   []Write  // counted whatever comes out
 	accepted []Write  // counted only where the mail is finally accepted
+	opens    []Write  // cases to open where it is, or where it would be but for this policy's own block
+	blocked  blocked  // what a block that is in force says
 	waive    scope    // for how long this policy will have nothing to say
 	explain  bool
 	reasons  []Reason
@@ -71,7 +78,10 @@ type judgement struct {
 // Decide judges a question. It reads from st only; the caller applies the writes
 // in the transaction that st belongs to. An error is an error of st's.
 func (e *Engine) Decide(q wire.Question, now time.Time, st State, live Live) (Decision, error) {
-	h := &hearing{q: q, now: now, st: st, live: live}
+	if q.Stage == plan.Delivery {
+		return e.delivery(&q, now, st, live)
+	}
+	h := &hearing{q: q, now: now, at: now, st: st, live: live}
 	var all []judgement
 	waive := perConnection
 	later := e.countsLater(&q)
@@ -81,7 +91,9 @@ func (e *Engine) Decide(q wire.Question, now time.Time, st State, live Live) (De
 			return Decision{}, fmt.Errorf("%s: %w", ref, err)
 		}
 		if later && e.limits[ref] != nil {
-			j.accepted = nil
+			if j.accepted = nil; accepts(j.verdict) {
+				j.opens = nil
+			}
 		}
 		waive = min(waive, j.waive)
 		all = append(all, j)
@@ -130,6 +142,11 @@ func (e *Engine) judge(ref string, h *hearing) (judgement, error) {
 		except, mode = g.Except, g.Mode
 	} else {
 		except, mode = l.Except, l.Mode
+		if h.q.Hold != "" {
+			if err := j.held(l, h); err != nil {
+				return j, err
+			}
+		}
 	}
 	j.observe = mode == plan.Observe
 	exempt, err := e.exempt(&j, except, h)
@@ -139,19 +156,26 @@ func (e *Engine) judge(ref string, h *hearing) (judgement, error) {
 		err = e.judgeGrey(&j, g, h)
 	default:
 		err = e.judgeLimit(&j, l, h)
+		j.obeyBlock()
 	}
 	return j, err
 }
 
-// decide lets the strongest verdict win, and counts.
+// decide lets the strongest verdict win, and counts. A block that is in force decides alone.
 func decide(all []judgement) Decision {
 	d := Decision{Answer: wire.Answer{Verdict: plan.Accept}}
 	a := &d.Answer
 	var why, wouldWhy []string
+	alone := false
+	for i := range all {
+		alone = alone || all[i].blocked.by != "" && !all[i].observe
+	}
 	for i := range all {
 		j := &all[i]
 		d.Reasons = append(d.Reasons, j.reasons...)
 		switch {
+		case alone && !j.observe && j.blocked.by == "":
+			continue
 		case j.observe:
 			if (j.verdict != plan.Accept || j.delay > 0) && stronger(j.verdict, a.Would) {
 				a.Would, a.WouldBy, wouldWhy = j.verdict, j.by, j.why
@@ -187,6 +211,9 @@ func decide(all []judgement) Decision {
 		d.Writes = append(d.Writes, j.always...)
 		if accepted && (!j.observe || accepts(j.verdict)) {
 			d.Writes = append(d.Writes, j.accepted...)
+		}
+		if accepted || j.blocked.by != "" && j.by == a.By {
+			d.Writes = append(d.Writes, j.opens...)
 		}
 	}
 	return d

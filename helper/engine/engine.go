@@ -7,6 +7,7 @@ package engine
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"exipol/generator/plan"
 )
@@ -18,10 +19,12 @@ type Engine struct {
 	lists      map[string]*list
 	forwarders *set
 	greylists  map[string]*greylist
-	limits     map[string]*plan.Limit
-	learners   map[string]*list        // the lists that learn, by ref
-	concerned  map[occasion][]string   // refs of the policies, sorted
-	deferring  map[trafficAndStop]bool // where an enforced greylist may defer what was accepted at rcpt
+	limits     map[string]*limit
+	happenings map[string][]*limit      // by event of the log: who counts it, sorted by ref
+	horizons   map[string]time.Duration // by the same: what is older counts for nobody
+	learners   map[string]*list         // the lists that learn, by ref
+	concerned  map[occasion][]string    // refs of the policies, sorted
+	deferring  map[trafficAndStop]bool  // where an enforced greylist may defer what was accepted at rcpt
 }
 
 // occasion is an event in one half of a stage, for one traffic.
@@ -36,7 +39,9 @@ func New(p *plan.Plan) (*Engine, error) {
 		lists:      map[string]*list{},
 		forwarders: newSet("client"),
 		greylists:  map[string]*greylist{},
-		limits:     map[string]*plan.Limit{},
+		limits:     map[string]*limit{},
+		happenings: map[string][]*limit{},
+		horizons:   map[string]time.Duration{},
 		learners:   map[string]*list{},
 		concerned:  map[occasion][]string{},
 		deferring:  map[trafficAndStop]bool{},
@@ -64,7 +69,9 @@ func New(p *plan.Plan) (*Engine, error) {
 		e.greylists[g.ref] = g
 	}
 	for i := range p.Limits {
-		e.limits[p.Limits[i].Ref()] = &p.Limits[i]
+		l := newLimit(&p.Limits[i])
+		e.limits[l.ref] = l
+		e.noteHappenings(l)
 	}
 	for _, s := range p.Stages {
 		for half, asks := range map[string][]plan.Ask{plan.Before: s.Before, plan.After: s.After} {
@@ -88,7 +95,7 @@ func (e *Engine) references() error {
 		}
 	}
 	for ref, l := range e.limits {
-		if err := counts(l); err != nil {
+		if err := counts(l.Limit); err != nil {
 			return fmt.Errorf("%s: %w", ref, err)
 		}
 		refs := slices.Concat(l.Only, l.Except)

@@ -21,7 +21,7 @@ const (
 // scopeOf is how long a match of a list's field holds.
 func scopeOf(field string) scope {
 	switch field {
-	case "client", "auth":
+	case "client", "auth", "user":
 		return perConnection
 	case "sender":
 		return perMessage
@@ -169,6 +169,10 @@ func (r *Runtime) Prepare() {
 		// `exipold allow` refuses a bad pattern; one from elsewhere matches nothing.
 		_ = r.sets[i].add(a.Field, a.Pattern, entry{})
 		r.hits[i] = Hit{"allow", a.Field, a.Pattern}
+	}
+	r.stands = make(map[standingKey]int, len(r.Standings))
+	for i, s := range r.Standings {
+		r.stands[standingKey{s.Policy, s.Key}] = i
 	}
 }
 

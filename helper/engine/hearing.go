@@ -15,8 +15,11 @@ import (
 type hearing struct {
 	q    wire.Question
 	now  time.Time
+	at   time.Time // when it happened: now, but for what was read from a log
 	st   State
 	live Live
+
+	happened *Happening // what was read from a log; nil for a question
 
 	looked bool   // inPool is known
 	inPool string // see pool

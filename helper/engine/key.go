@@ -28,8 +28,63 @@ func part(p plan.Part, q *wire.Question, recipient, name string) string {
 		return normalize.DomainOf(recipient)
 	case "auth":
 		return q.Auth
+	case "user":
+		return q.User
 	}
 	return ""
+}
+
+// personal says whether a field names somebody, so that without it there is nobody to
+// count for.
+func personal(field string) bool {
+	switch field {
+	case "auth", "user", "owner", "login":
+		return true
+	}
+	return false
+}
+
+// part is one component of a limit's key, or what it counts the distinct values of.
+func (h *hearing) part(p plan.Part, recipient, name string) string {
+	switch {
+	case p.Field == "owner":
+		return h.owner()
+	case p.Field != "login":
+		return part(p, &h.q, recipient, name)
+	case h.happened != nil:
+		return h.happened.Login
+	}
+	return ""
+}
+
+// key is a limit's key; whole is false where it names somebody who is not there.
+func (h *hearing) key(parts []plan.Part, recipient, name string) (key string, whole bool) {
+	var room [8]string
+	words := room[:0]
+	for _, p := range parts {
+		word := h.part(p, recipient, name)
+		if word == "" && personal(p.Field) {
+			return "", false
+		}
+		words = append(words, word)
+	}
+	return normalize.Key(words), true
+}
+
+// owner is who answers for the mail, by the rules of the traffic: at not_smtp Exim has the login
+// for the authenticated id, too.
+func (h *hearing) owner() string {
+	q := &h.q
+	switch q.Traffic {
+	case plan.Local:
+		return Owner("", q.User, "")
+	case plan.Relay:
+		if q.Relay != "" {
+			return Owner("", "", q.Relay)
+		}
+		return Owner("", "", normalize.Client(q.Client, 32, 128))
+	}
+	return Owner(q.Auth, "", "")
 }
 
 // key is a whole key, as the store keeps it.

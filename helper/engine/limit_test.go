@@ -325,9 +325,9 @@ func TestDelays(t *testing.T) {
 func TestTiersAddUp(t *testing.T) {
 	slow := tier("slow", accept, "0/1h")
 	slow.Delay = &plan.Delay{Fixed: dur("5s"), Max: dur("9s")}
-	slow.AddHeader = []plan.Header{{Name: "X-A", Value: "a"}}
+	slow.AddHeader = []plan.Header{{Name: "X-A", Value: []plan.Piece{{Text: "a"}}}}
 	hold := tier("hold", plan.Freeze, "1/1h")
-	hold.AddHeader = []plan.Header{{Name: "X-B", Value: "b"}}
+	hold.AddHeader = []plan.Header{{Name: "X-B", Value: []plan.Piece{{Text: "b"}}}}
 	stop := tier("stop", plan.Deny, "2/1h")
 	for name, tiers := range map[string][]plan.Tier{"in order": {slow, hold, stop}, "turned round": {stop, hold, slow}} {
 		w := newWorld(t, makePlan(limit("l", plan.UnknownRecipient, tiers)))
@@ -367,7 +367,7 @@ func TestStrongestWins(t *testing.T) {
 func TestObserversChangeNothing(t *testing.T) {
 	slow := tier("t", plan.Drop, "0/1h")
 	slow.Delay = &plan.Delay{Fixed: dur("5s"), Max: dur("9s"), Sleepers: 1}
-	slow.AddHeader = []plan.Header{{Name: "X-A", Value: "a"}}
+	slow.AddHeader = []plan.Header{{Name: "X-A", Value: []plan.Piece{{Text: "a"}}}}
 	observe := func(l *plan.Limit) { l.Mode = plan.Observe }
 	enforced := limit("b", plan.Recipient, only(tier("t", plan.Defer, "1/1h")))
 	w := newWorld(t, makePlan(enforced))
@@ -436,12 +436,14 @@ func TestWaiversNeverCost(t *testing.T) {
 func TestNewRefuses(t *testing.T) {
 	ok := limit("l", plan.Recipient, only(tier("t", plan.Deny, "1/1h")))
 	for name, damage := range map[string]func(*plan.Plan){
-		"list":       func(p *plan.Plan) { p.Limits[0].Except = []plan.Ref{{List: "nobody"}} },
-		"only":       func(p *plan.Plan) { p.Limits[0].Only = []plan.Ref{{List: "nobody"}} },
-		"override":   func(p *plan.Plan) { p.Limits[0].Overrides = []plan.Override{{Only: []plan.Ref{{List: "nobody"}}}} },
-		"trusted":    func(p *plan.Plan) { p.Limits[0].Except = []plan.Ref{{Trusted: "inbound"}} },
-		"greylist":   func(p *plan.Plan) { p.Greylists[0].Except = []plan.Ref{{Trusted: "nobody"}} },
-		"stage":      func(p *plan.Plan) { p.Stages[3].After[0].Policies = []string{"limit.nobody"} },
+		"list":     func(p *plan.Plan) { p.Limits[0].Except = []plan.Ref{{List: "nobody"}} },
+		"only":     func(p *plan.Plan) { p.Limits[0].Only = []plan.Ref{{List: "nobody"}} },
+		"override": func(p *plan.Plan) { p.Limits[0].Overrides = []plan.Override{{Only: []plan.Ref{{List: "nobody"}}}} },
+		"trusted":  func(p *plan.Plan) { p.Limits[0].Except = []plan.Ref{{Trusted: "inbound"}} },
+		"greylist": func(p *plan.Plan) { p.Greylists[0].Except = []plan.Ref{{Trusted: "nobody"}} },
+		"stage": func(p *plan.Plan) {
+			p.Stages[slices.Index(plan.StageOrder, plan.Rcpt)].After[0].Policies = []string{"limit.nobody"}
+		},
 		"no windows": func(p *plan.Plan) { p.Limits[0].Windows = nil },
 		"another":    func(p *plan.Plan) { p.Limits[0].Windows = []plan.Duration{dur("2h")} },
 		"client": func(p *plan.Plan) {
@@ -462,7 +464,7 @@ func TestNewRefuses(t *testing.T) {
 		"urgent": func(p *plan.Plan) { p.Greylists[0].Urgent = []plan.Ref{{List: "nobody"}} },
 		"not learned": func(p *plan.Plan) {
 			p.Lists = []plan.List{{Name: "x"}}
-			p.Stages[3].After[0].Policies = []string{"list.x"}
+			p.Stages[slices.Index(plan.StageOrder, plan.Rcpt)].After[0].Policies = []string{"list.x"}
 		},
 		"override rate": func(p *plan.Plan) {
 			p.Limits[0].Overrides = []plan.Override{{Over: []plan.OverrideTier{{Tier: "t", Over: []plan.Rate{rate("1/2h")}}}}}

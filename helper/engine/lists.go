@@ -22,7 +22,7 @@ type entry struct {
 type set struct {
 	prefixes map[netip.Prefix]entry
 	lengths  [2][]int         // of the prefixes: IPv4, IPv6
-	exact    map[string]entry // whole addresses and authenticated ids
+	exact    map[string]entry // whole addresses, authenticated ids and local logins
 	domains  map[string]entry
 	subOf    map[string]entry // domains below this one
 }
@@ -83,7 +83,7 @@ func (s *set) add(field, pattern string, e entry) error {
 			}
 		}
 		s.lengths[family] = append(s.lengths[family], p.Bits())
-	case field == "auth":
+	case field == "auth" || field == "user":
 		later(s.exact, pattern, e)
 	case pattern == "<>":
 		later(s.exact, "", e)
@@ -190,6 +190,10 @@ func (s *set) match(field string, q *wire.Question, now time.Time) (hit int, ok 
 		if q.Auth != "" {
 			return holds(s.exact, q.Auth, now)
 		}
+	case "user":
+		if q.User != "" {
+			return holds(s.exact, q.User, now)
+		}
 	}
 	return 0, false
 }
@@ -212,10 +216,12 @@ func (s *set) hasRecipients(q *wire.Question, now time.Time) (hit int, ok bool) 
 }
 
 // knowsSender tells a null sender from one that was not given yet.
-func knowsSender(stage string) bool { return stage != plan.Connect && stage != plan.Helo }
+func knowsSender(stage string) bool {
+	return stage != plan.Connect && stage != plan.Helo && stage != plan.Auth
+}
 
 // fields in the order in which a list is compared: what holds longest first.
-var fields = []string{"client", "auth", "sender", "recipient"}
+var fields = []string{"client", "auth", "user", "sender", "recipient"}
 
 // match compares a question with the entries: with those of one field, or with all
 // where field is "".

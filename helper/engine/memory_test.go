@@ -23,6 +23,7 @@ type memory struct {
 	member  map[[2]string]map[string]int64
 	reads   []string
 	fail    error
+	desk
 }
 
 type counterKey struct {
@@ -31,7 +32,7 @@ type counterKey struct {
 }
 
 func newMemory() *memory {
-	return &memory{seen: map[[2]string]engine.SeenRow{}, counter: map[counterKey]map[int64]int64{}, member: map[[2]string]map[string]int64{}}
+	return &memory{seen: map[[2]string]engine.SeenRow{}, counter: map[counterKey]map[int64]int64{}, member: map[[2]string]map[string]int64{}, desk: newDesk()}
 }
 
 func (m *memory) Seen(policy, key string) (engine.SeenRow, bool, error) {
@@ -100,7 +101,13 @@ func (m *memory) apply(t *testing.T, now time.Time, writes []engine.Write) {
 			m.member[k][w.Member] = w.At
 			expires = w.Expires
 		default:
-			t.Fatalf("a write of type %T", w)
+			var known bool
+			if expires, known = m.desk.apply(w); !known {
+				t.Fatalf("a write of type %T", w)
+			}
+			if expires == 0 {
+				continue
+			}
 		}
 		if expires <= now.UnixMilli() {
 			t.Errorf("%+v has expired before it is written", w)
@@ -269,7 +276,8 @@ func only(t plan.Tier) []plan.Tier { return []plan.Tier{t} }
 var stageOf = map[string][2]string{
 	plan.Connection: {plan.Connect, plan.Before}, plan.HeloEvent: {plan.Helo, plan.Before},
 	plan.UnknownRecipient: {plan.Rcpt, plan.Before}, plan.Recipient: {plan.Rcpt, plan.After},
-	plan.NullSender: {plan.Predata, plan.After}, plan.Message: {plan.Data, plan.After}, plan.WholeMessage: {plan.Data, plan.After},
+	plan.InvalidRecipient: {plan.Rcpt, plan.Before},
+	plan.NullSender:       {plan.Predata, plan.After}, plan.Message: {plan.Data, plan.After}, plan.WholeMessage: {plan.Data, plan.After},
 }
 
 // makePlan puts policies into a plan, with the windows and stages that go with them.
@@ -305,7 +313,9 @@ func makePlan(policies ...any) *plan.Plan {
 			v.Windows = slices.Compact(v.Windows)
 			p.Limits = append(p.Limits, v)
 			for _, e := range v.Events {
-				concerned[[2]string{v.Traffic, e.Event}] = append(concerned[[2]string{v.Traffic, e.Event}], v.Ref())
+				if !plan.Events[e.Event].Log {
+					concerned[[2]string{v.Traffic, e.Event}] = append(concerned[[2]string{v.Traffic, e.Event}], v.Ref())
+				}
 			}
 		case plan.List:
 			p.Lists = append(p.Lists, v)
@@ -321,8 +331,9 @@ func makePlan(policies ...any) *plan.Plan {
 			panic(fmt.Sprintf("no policy of type %T", v))
 		}
 	}
+	asks := deskAsks(p, concerned)
 	for _, name := range plan.StageOrder {
-		s := plan.Stage{Name: name}
+		s := plan.Stage{Name: name, Before: asks[[2]string{name, plan.Before}], After: asks[[2]string{name, plan.After}]}
 		for at, refs := range concerned {
 			where := stageOf[at[1]]
 			if where[0] != name {

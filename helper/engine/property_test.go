@@ -127,7 +127,7 @@ func TestOrderDoesNotMatter(t *testing.T) {
 		}
 		slow := tier("slow", accept, "3/1h")
 		slow.Delay = &plan.Delay{Each: dur("1s"), Max: dur("20s")}
-		slow.AddHeader = []plan.Header{{Name: "X", Value: "y"}}
+		slow.AddHeader = []plan.Header{{Name: "X", Value: []plan.Piece{{Text: "y"}}}}
 		slower := tier("slower", accept, "3/1h")
 		slower.Delay = &plan.Delay{Fixed: dur("7s"), Max: dur("20s"), Sleepers: 5}
 		except := func(name string) func(*plan.Limit) {

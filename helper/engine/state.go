@@ -51,8 +51,11 @@ type Runtime struct {
 	Allowances []Allowance
 	Off        []Switch
 
-	sets []*set // of the allowances; see Prepare
-	hits []Hit  // likewise
+	Standings []Standing // those that block, or blocked lately; see Standing
+
+	sets   []*set              // of the allowances; see Prepare
+	hits   []Hit               // likewise
+	stands map[standingKey]int // the standings' places
 }
 
 // State is what the store knows, as one decision sees it: a snapshot that does not
@@ -69,6 +72,17 @@ type State interface {
 	// up to most of them; at is when the given member was last seen within that time,
 	// zero for never.
 	Distinct(policy, key, member string, since, until, most int64) (n int64, at int64, err error)
+	// Standing is how a key stands with a policy; ok is false where there never was a case, or
+	// it is long over. Case 0 never is one.
+	Standing(policy, key string) (s Standing, ok bool, err error)
+	// Known says whether an event of the log was counted before.
+	Known(gateway, message, item string) (bool, error)
+	// Arrival finds a message that was under way.
+	Arrival(gateway, message string) (a Arrival, ok bool, err error)
+	// Held counts the messages in all gateways' queues that a case holds.
+	Held(caseID int64) (int64, error)
+	// Bounces counts an owner's log events of kind plan.Bounce at or after since (Unix ms).
+	Bounces(owner string, since int64) (int64, error)
 }
 
 // Write is one change to the store that a decision asks for.
@@ -100,6 +114,13 @@ type PutDistinct struct {
 func (PutSeen) write()     {}
 func (AddCount) write()    {}
 func (PutDistinct) write() {}
+func (PutSample) write()   {}
+func (OpenCase) write()    {}
+func (PutHeld) write()     {}
+func (PutArrival) write()  {}
+func (DropArrival) write() {}
+func (PutEvent) write()    {}
+func (PutPlace) write()    {}
 
 // Slots is into how many parts a window is cut: a count expires at most a
 // thirty-sixth of its window late, and never early.
@@ -120,4 +141,14 @@ type Store interface {
 	// nothing that f asked for was kept. f may be run more than once and must not
 	// have effects of its own.
 	Update(ctx context.Context, f func(State) ([]Write, error)) error
+	// Batch runs f in a transaction of its own, in which each decision sees what the ones
+	// before it wrote, and comes back when all of it is on disk; where f returns an error, none
+	// of it is. f may be run more than once.
+	Batch(ctx context.Context, f func(Transaction) error) error
+}
+
+// Transaction is State that can be written to at once.
+type Transaction interface {
+	State
+	Apply(writes []Write) error
 }

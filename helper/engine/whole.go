@@ -60,10 +60,15 @@ func (e *Engine) countRecipients(d *Decision, h *hearing) (scope, error) {
 	q := &each.q
 	q.Stage, q.Half, q.Events, q.Others = plan.Rcpt, plan.After, []string{plan.Recipient}, nil
 	each.live.Explain = false
+	// Each counts as if those before it had been counted, where it may open a case.
+	seen := &unwritten{State: h.st, writes: make([][]Write, 1)}
 	held := perConnection
 	for _, ref := range e.policies(q) {
 		if e.limits[ref] == nil {
 			continue
+		}
+		if each.st = h.st; e.limits[ref].desk {
+			each.st = seen
 		}
 		for i := range h.recipients() {
 			q.Recipient = h.recipient(i)
@@ -73,7 +78,8 @@ func (e *Engine) countRecipients(d *Decision, h *hearing) (scope, error) {
 			}
 			held = min(held, j.waive)
 			if accepts(d.Answer.Verdict) && (!j.observe || accepts(j.verdict)) {
-				d.Writes = append(d.Writes, j.accepted...)
+				d.Writes = append(append(d.Writes, j.accepted...), j.opens...)
+				seen.writes[0] = d.Writes
 			}
 		}
 	}

@@ -65,6 +65,7 @@ type Options struct {
 	Lines int // a batch has at most so many; default 4096
 	Bytes int // ... and so many bytes, or one line; default 256 KiB
 	Line  int // lines beyond that length are cut; default 1 MiB
+	Keep  int // a batch stays valid for so many further calls of Next, for who reads ahead; default 0
 
 	Poll     time.Duration // how soon to look again, when nothing was there; default 250 ms
 	PollMost time.Duration // and when there has been nothing for a while; default 1 s
@@ -79,7 +80,7 @@ type Options struct {
 
 // Batch is some lines of one file.
 type Batch struct {
-	Lines    [][]byte // without their LF; valid until the next call of Next
+	Lines    [][]byte // without their LF; valid until the next call of Next (but see Options.Keep)
 	Cut      int      // how many of them were cut
 	Name     string   // the file's
 	Gaps     []Gap    // what may be missing ahead of these lines, or come twice from here on
@@ -133,6 +134,7 @@ type Reader struct {
 	reset  bool      // a file was emptied, and that has been reported
 	doubts doubts    // what looks like a gap, and perhaps is none
 	sick   doubts    // files that cannot be read to their end
+	calls  int       // of Next
 	trials int       // polls without success
 	told   string    // the trouble that was reported last
 }
@@ -209,6 +211,7 @@ func (r *Reader) Position() Position {
 // tries again. While the trouble stays the same, it does so silently. With Once, every
 // call that meets trouble returns it, and the end is io.EOF.
 func (r *Reader) Next(ctx context.Context) (Batch, error) {
+	r.calls++
 	for {
 		if err := ctx.Err(); err != nil {
 			return Batch{}, err

@@ -31,9 +31,9 @@ type source struct {
 	tail    []byte // the last bytes before offset
 	buf     []byte // buf[lo:hi] was read and not delivered, and there is no LF before scan
 	lo, hi  int
+	turns   turns
 	scan    int
 	skipped int64     // bytes of the line at lo that were read, and thrown away: see shorten
-	out     [][]byte  // of the last batch
 	over    []byte    // the last bytes before the end of what was thrown away
 	kept    *Mark     // the place, as long as it is that of a copy which does not reach it
 	until   time.Time // when to stop waiting for late writers, once there is a newer file
@@ -44,6 +44,38 @@ type source struct {
 type limits struct {
 	lines, bytes int
 	line         int // longer ones are cut
+	keep         int // batches are valid for so many calls
+}
+
+// turns are the buffers of batches that are still valid.
+type turns struct {
+	bufs  [][]byte   // those that are not being filled
+	lines [][][]byte // of the batches
+	call  int        // of Next
+	taken bool       // this call has a buffer of its own
+}
+
+// at says which call of Next this is.
+func (t *turns) at(call, keep int) {
+	if t.lines == nil {
+		t.bufs, t.lines = make([][]byte, keep), make([][][]byte, keep+1)
+	}
+	if call != t.call {
+		t.call, t.taken = call, keep == 0
+	}
+}
+
+func (t *turns) list() *[][]byte { return &t.lines[t.call%len(t.lines)] }
+
+// swap gives the oldest buffer for the one that the last batches are in, once in a call.
+func (t *turns) swap(buf []byte) []byte {
+	if t.taken {
+		return buf
+	}
+	t.taken = true
+	oldest := &t.bufs[t.call%len(t.bufs)]
+	*oldest, buf = buf, *oldest
+	return buf
 }
 
 // openSource opens a file at its beginning.
@@ -115,8 +147,9 @@ func (s *source) read(b []byte) (n int, err error) {
 }
 
 // lines are whole lines that are there, within limits, and how many of them were cut;
-// none at the end. They are valid until the next call.
-func (s *source) lines(ctx context.Context) (lines [][]byte, cut int, err error) {
+// none at the end. They are valid until the next call of Next, or for as many as is asked for.
+func (s *source) lines(ctx context.Context, call int) (lines [][]byte, cut int, err error) {
+	s.turns.at(call, s.limits.keep)
 	for {
 		lines, cut = s.take()
 		if len(lines) > 0 || s.kept != nil || s.broken {
@@ -134,7 +167,8 @@ func (s *source) lines(ctx context.Context) (lines [][]byte, cut int, err error)
 
 // take cuts lines out of the buffer.
 func (s *source) take() (lines [][]byte, cut int) {
-	lines = s.out[:0]
+	out := s.turns.list()
+	lines = (*out)[:0]
 	begin, size := s.lo, 0
 	for len(lines) < s.limits.lines {
 		i := bytes.IndexByte(s.buf[s.scan:s.hi], '\n')
@@ -166,7 +200,7 @@ func (s *source) take() (lines [][]byte, cut int) {
 		s.tail = lastBytes(s.tail, s.buf[begin:s.lo])
 	}
 	s.shorten()
-	s.out = lines
+	*out = lines
 	return lines, cut
 }
 
@@ -186,11 +220,7 @@ func (s *source) shorten() {
 
 // fill reads more into the buffer.
 func (s *source) fill() (n int, err error) {
-	s.hi = copy(s.buf, s.buf[s.lo:s.hi])
-	s.scan, s.lo = s.scan-s.lo, 0
-	if need := s.hi + s.limits.bytes; len(s.buf) < need {
-		s.buf = append(make([]byte, 0, need), s.buf[:s.hi]...)[:need]
-	}
+	s.room()
 	room := s.buf[s.hi : s.hi+s.limits.bytes]
 	n, err = s.read(room)
 	if err == nil && s.packed == "" {
@@ -205,6 +235,17 @@ func (s *source) fill() (n int, err error) {
 	s.pos += int64(n)
 	s.hi += n
 	return n, nil
+}
+
+// room makes room for a read, in a buffer that no valid batch is in.
+func (s *source) room() {
+	rest := s.buf[s.lo:s.hi]
+	s.buf = s.turns.swap(s.buf)
+	if need := len(rest) + s.limits.bytes; len(s.buf) < need {
+		s.buf = make([]byte, need)
+	}
+	s.hi = copy(s.buf, rest)
+	s.scan, s.lo = s.scan-s.lo, 0
 }
 
 // verify makes sure, after a read of n bytes at pos, that the file was not emptied.

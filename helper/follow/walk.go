@@ -38,7 +38,7 @@ func (r *Reader) round(ctx context.Context) (b Batch, st state, err error) {
 // read reads from the files that are open.
 func (r *Reader) read(ctx context.Context) (Batch, state, error) {
 	for i, s := range r.open {
-		lines, cut, err := s.lines(ctx)
+		lines, cut, err := s.lines(ctx, r.calls)
 		switch {
 		case ctx.Err() != nil && len(lines) == 0:
 			return Batch{}, stuck, ctx.Err()
@@ -267,7 +267,7 @@ func (r *Reader) entered(gaps []Gap) {
 	r.reset = false
 }
 
-func (r *Reader) limits() limits { return limits{r.opt.Lines, r.opt.Bytes, r.opt.Line} }
+func (r *Reader) limits() limits { return limits{r.opt.Lines, r.opt.Bytes, r.opt.Line, r.opt.Keep} }
 
 // prune closes files to which nothing can come any more, but not those that are needed to
 // say where to go on.

@@ -1,5 +1,7 @@
 package mainlog
 
+import "bytes"
+
 // special are the bytes that end an atom, beside blanks and controls (mac_iscntrl_or_special
 // of Exim's source, RFC 822, section 3.3). A dot is allowed here: it joins words.
 var special = func() (t [256]bool) {
@@ -109,6 +111,10 @@ func bracketed(b []byte) (address, rest []byte, ok bool) {
 	return b[1 : n+1 : n+1], b[n+2:], true
 }
 
+// Same says whether an address as Exim logs what it delivers to, without quotes, is the original one
+// that it logs behind it.
+func Same(address, original []byte) bool { return means(address, original) }
+
 // means says whether the address text is what remains of the address original when its
 // quotes and backslashes are gone: so Exim logs an address that it delivers to. Case counts for nothing, for
 // Exim may have lowered the local part. Where a router logs a local delivery by
@@ -191,6 +197,25 @@ func Unquote(b []byte) []byte {
 			i += 2
 		}
 		out = append(out, c)
+	}
+	return out
+}
+
+// Unprint gives bytes back that Exim does not print: \303\274 becomes two bytes, as a question of Exim's has them.
+// Only those with the top bit: of others Exim's log does not tell what it wrote from what somebody
+// typed, and CORP\nick is a login.
+func Unprint(b []byte) []byte {
+	if bytes.IndexByte(b, '\\') < 0 {
+		return b
+	}
+	out := make([]byte, 0, len(b))
+	for i := 0; i < len(b); i++ {
+		if b[i] == '\\' && i+3 < len(b) && (b[i+1] == '2' || b[i+1] == '3') && isOctal(b[i+2]) && isOctal(b[i+3]) {
+			out = append(out, (b[i+1]-'0')<<6|(b[i+2]-'0')<<3|(b[i+3]-'0'))
+			i += 3
+			continue
+		}
+		out = append(out, b[i])
 	}
 	return out
 }

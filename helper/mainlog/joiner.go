@@ -70,6 +70,10 @@ func (j *Joiner) Add(line []byte) (whole []byte, ok bool) {
 	return whole, true
 }
 
+// Waiting is how many lines have begun and not ended: whoever stops now and goes on with the next line
+// later loses them.
+func (j *Joiner) Waiting() int { return len(j.open) }
+
 func (j *Joiner) find(from []byte) int {
 	for i := range j.open {
 		if j.open[i].from == string(from) {

@@ -130,3 +130,34 @@ func TestClasses(t *testing.T) {
 		}
 	}
 }
+
+// TestUnprint: what Exim does not print is what it was; what somebody typed stays.
+func TestUnprint(t *testing.T) {
+	for logged, want := range map[string]string{
+		`gr\303\274\303\237e`: "gr\xc3\xbc\xc3\x9fe", `CORP\nick`: `CORP\nick`, `a\012b`: `a\012b`, `\377`: "\xff", `\37`: `\37`, `\\303`: "\\\xc3", ``: ``, `plain`: `plain`,
+	} {
+		if got := string(Unprint([]byte(logged))); got != want {
+			t.Errorf("%s: %q, want %q", logged, got, want)
+		}
+	}
+}
+
+// TestSkim: it says of lines that it looks at what Glance says.
+func TestSkim(t *testing.T) {
+	lines, _ := traffic()
+	for _, l := range []string{"", "x", at, at + "Completed", at + "<= ", "2026-11-22 05:34:30 1abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuv", "2026-11-22 05:34:30 H=(client) [1.2.3.4] F=<a@b.test> rejected RCPT <c@d.test>: no",
+		"2026-11-22 05:34:30 plain authenticator failed for (x) [1.2.3.4]: 535 Incorrect authentication data (set_id=x)",
+		"2026-11-22 05:34:30 1v9Xyz-00000000abc-1234 ** x@y.test: no", "2026-11-22 05:34:30 1v9Xyz-00000000abc-1234 == x@y.test R=x defer (-1): no",
+		"2026-11-22 05:34:30 1v9Xyz-00000000abc-1234 Completed QT=3s and more", "2026-11-22 05:34:30.123 1v9Xyz-000abc-12 <= a@b.test", "2026-11-22 05:34:30 1v9X-z-000abc-12 <= a@b.test P=x",
+		"2026-11-22 05:34:30 +0100 1v9Xyz-000abc-12 <= a@b.test U=x P=local S=3", "Nov 22 05:34:30 mx exim[12]: 2026-11-22 05:34:30 1v9Xyz-000abc-12 <= a@b.test U=x P=local S=3"} {
+		lines = append(lines, []byte(l))
+	}
+	for _, l := range lines {
+		kind, id, ok := Glance(l, &Options{})
+		k, i, o := Skim(l, &Options{})
+		delivery := kind == Delivered || kind == AlsoDelivered || kind == Deferred
+		if k != kind || o != ok || string(i) != string(id) && !delivery {
+			t.Errorf("%q: %v %q %v, want %v %q %v", l, k, i, o, kind, id, ok)
+		}
+	}
+}

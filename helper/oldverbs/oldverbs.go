@@ -2,13 +2,15 @@
 // an administrator can switch first and rewrite later. It speaks
 //
 //	TARLIST IP                       a count; the question itself records an offence
+//	BOUNCELIST ID                    HOUR:DAY, how many deliveries of an authenticated id's failed in each
 //	[update|check] [--grey|--white|--black] IP SENDER RECIPIENT
 //	                                 greylistd's: true or false, or grey or white
 //
 // Each is put to the engine as a question of our own, for one policy of the plan:
 // state and meaning are shared with what the generated text asks. TARLIST uses the
 // first limit (by name) that counts unknown_recipient by client.ip, greylistd's
-// verbs the first greylist. Nothing is ever "black". What cannot be read, and what
+// verbs the first greylist; BOUNCELIST asks for no policy, but needs one that counts bounces, of whatever
+// class. Nothing is ever "black". What cannot be read, and what
 // the plan has no policy for, gets the answer that lets mail pass.
 package oldverbs
 
@@ -32,6 +34,7 @@ type Verbs struct {
 	grey     *plan.Grey     // nil: the plan has none
 	limits   *engine.Engine // knows limit only
 	greylist *engine.Engine // knows grey only
+	bounces  bool           // the plan counts them
 }
 
 // New finds the plan's policies for the old verbs.
@@ -50,6 +53,9 @@ func New(p *plan.Plan) (*Verbs, error) {
 			return nil, err
 		}
 	}
+	v.bounces = slices.ContainsFunc(p.Limits, func(l plan.Limit) bool {
+		return slices.ContainsFunc(l.Events, func(e plan.WeightedEvent) bool { return e.Event == plan.Bounce })
+	})
 	return v, nil
 }
 
@@ -62,7 +68,7 @@ func fits(l plan.Limit) bool {
 
 // Ask is an old verb, read.
 type Ask struct {
-	Engine   *engine.Engine
+	Engine   *engine.Engine // nil: nothing is decided
 	Question wire.Question
 	Update   bool   // the question is recorded; else it only looks
 	Failed   string // the answer where the store fails
@@ -84,10 +90,30 @@ func (v *Verbs) Parse(line []byte) (ask Ask, ok bool) {
 	switch words[0] {
 	case "TARLIST":
 		return v.tarlist(words[1:])
-	case "BOUNCELIST": // bounces are not followed yet
-		return Ask{Failed: "0:0"}, false
+	case "BOUNCELIST":
+		_, id, _ := strings.Cut(text, words[0])
+		return v.bouncelist(strings.TrimSpace(id))
 	}
 	return v.greylistd(words)
+}
+
+// bouncelist asks how many of an id's deliveries failed, in an hour and in a day. An id may hold
+// blanks.
+func (v *Verbs) bouncelist(id string) (ask Ask, ok bool) {
+	ask = Ask{Failed: "0:0"}
+	if !v.bounces || id == "" {
+		return ask, false
+	}
+	ask.Answer = func(_ engine.Decision, now time.Time, st engine.State) (string, error) {
+		owner := engine.Owner(id, "", "")
+		hour, err := st.Bounces(owner, now.Add(-time.Hour).UnixMilli())
+		if err != nil {
+			return "", err
+		}
+		day, err := st.Bounces(owner, now.Add(-24*time.Hour).UnixMilli())
+		return fmt.Sprintf("%d:%d", hour, day), err
+	}
+	return ask, true
 }
 
 func (v *Verbs) tarlist(args []string) (ask Ask, ok bool) {

@@ -25,3 +25,18 @@ func Inherit(paths ...string) {
 		}
 	}
 }
+
+// ShareGroup gives path to the group of another file, or of its directory where that is not
+// there, so that who may use the one may read the other. Root can do that, and who is in the group; else it
+// does nothing, and reports no error.
+func ShareGroup(path, like string) {
+	info, err := os.Stat(like)
+	if err != nil {
+		if info, err = os.Stat(filepath.Dir(like)); err != nil {
+			return
+		}
+	}
+	if of, ok := info.Sys().(*syscall.Stat_t); ok {
+		_ = os.Lchown(path, -1, int(of.Gid))
+	}
+}

@@ -32,7 +32,7 @@ var (
 // AtFault says whether an error of a store's means that the store itself is not well;
 // else too much is asked of it, or the wrong thing.
 func AtFault(err error) bool {
-	for _, other := range []error{ErrBusy, ErrDecision, ErrClosed} {
+	for _, other := range []error{ErrBusy, ErrDecision, ErrClosed, ErrNoCase, ErrCaseClosed} {
 		if errors.Is(err, other) {
 			return false
 		}

@@ -21,7 +21,7 @@ func New(dir string) *plan.Plan {
 		Domains:  []string{"+local_domains"}, RelayHosts: []string{}, Mainlog: []string{},
 		Socket: filepath.Join(dir, "exipold.sock"), Timeout: plan.Duration(3 * time.Second),
 		Store:  plan.Store{Kind: "sqlite", Path: filepath.Join(dir, "exipol.db")},
-		Tables: plan.Tables(true, true, true),
+		Tables: plan.Tables(plan.Needs{Counter: true, Distinct: true}),
 		Greylists: []plan.Grey{{
 			Name: "inbound", Traffic: plan.Inbound,
 			Key:   []plan.Part{net, {Field: "sender"}, {Field: "recipient"}},

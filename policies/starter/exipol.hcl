@@ -16,6 +16,9 @@ site {
   # What inbound mail may be for, as in Exim's own acl_check_rcpt.
   domains = ["+local_domains", "+relay_to_domains"]
 
+  # Who answers for the mail of this site: reports of abuse go there.
+  admin = "postmaster@localhost"
+
   # Hosts that send through this one without a password, as in relay_from_hosts:
   # never greylisted, never kept waiting.
   relay_hosts = ["127.0.0.1", "::1"]

@@ -100,20 +100,23 @@ const signature = "DKIM-Signature: v=2; a=rsa-sha256; c=relaxed/relaxed; d=clien
 // signatureACL is the ACL that stands for the site's own where signatures are judged.
 const signatureACL = "exipol_check_signature"
 
+// letter is a message.
+const letter = "From: sender@client.example\nSubject: check\n\ntext\n"
+
 // dialogue is what the client says: two recipients that there are, one that there
 // is not, and a message; all of it again, so that what an answer waives is met.
 func dialogue(p *plan.Plan, s session) string {
 	var b strings.Builder
 	say := func(format string, args ...any) { fmt.Fprintf(&b, format+"\r\n", args...) }
 	say("EHLO client.example")
-	if s.traffic == plan.Submission {
+	if s.traffic == plan.Submission || strings.HasPrefix(s.at, plan.Auth+".") {
 		say("AUTH PLAIN %s", base64.StdEncoding.EncodeToString([]byte("\x00user@example.com\x00secret")))
 	}
 	sender := "sender@client.example"
 	if s.null {
 		sender = ""
 	}
-	text := "From: sender@client.example\r\nSubject: check\r\n\r\ntext\r\n"
+	text := strings.ReplaceAll(letter, "\n", "\r\n")
 	if _, judged := p.Stage(plan.Dkim); judged {
 		text = signature + text
 	}
@@ -150,13 +153,17 @@ func configuration(p *plan.Plan, dir string) string {
 	say("host_lookup =")
 	say("rfc1413_hosts =")
 	say("smtp_enforce_sync = false")
-	say("queue_only = true")
+	say("queue_only = true\nqueue_only_override = true")
+	say("deliver_drop_privilege = true")
 	for _, name := range lists(p) {
 		say("domainlist %s = %s", name, siteDomain)
 	}
 	say(".include %s/exipol.main", dir)
 	own := map[string]bool{}
 	for _, s := range p.Stages {
+		if s.Name == plan.NotSMTP || s.Name == plan.Delivery {
+			continue // Debian has no macro for these
+		}
 		upper := strings.ToUpper(s.Name)
 		say(".ifdef MAIN_ACL_CHECK_%s", upper)
 		say("acl_smtp_%s = MAIN_ACL_CHECK_%s", s.Name, upper)

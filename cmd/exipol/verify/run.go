@@ -15,6 +15,7 @@ import (
 
 	"exipol/generator/emit"
 	"exipol/generator/plan"
+	"exipol/generator/wire"
 )
 
 // Fault is something that a real Exim complained of.
@@ -34,6 +35,7 @@ type bench struct {
 	socket string
 	plan   *plan.Plan
 	dkim   bool    // this Exim verifies signatures
+	events bool    // this Exim tells of failed deliveries
 	faults []Fault // each text once
 }
 
@@ -60,6 +62,9 @@ func Run(ctx context.Context, exim string, p *plan.Plan) ([]Fault, error) {
 	}
 	if fault, err := b.read(ctx); err != nil || fault != nil {
 		return fault, err
+	}
+	if err := b.relayID(ctx, p.RelayID); err != nil {
+		return nil, err
 	}
 	if err := b.sessions(ctx, plannedSessions(b.plan)); err != nil {
 		return nil, err
@@ -110,7 +115,10 @@ func open(path string) bool {
 // write makes the text for this directory.
 func (b *bench) write(p *plan.Plan) error {
 	here := *p
-	here.Socket, here.Directory = b.socket, b.dir
+	here.Socket, here.Directory, here.Blocked = b.socket, b.dir, filepath.Join(b.dir, "blocked")
+	if here.RelayID != "" {
+		here.RelayID = "relay" // relayID runs what is the site's, once
+	}
 	here.Stages = slices.Clone(p.Stages)
 	for i := range here.Stages {
 		if here.Stages[i].Name == plan.Dkim {
@@ -131,6 +139,11 @@ func (b *bench) write(p *plan.Plan) error {
 				return err
 			}
 		}
+	}
+	// A file of blocks that is read, and in which nobody of the sessions' is.
+	nobody := wire.BlockedKey("", "nobody") + ": " + accept + "\n"
+	if err := os.WriteFile(here.Blocked, []byte(nobody), 0o644); err != nil {
+		return err
 	}
 	for _, sub := range []string{"log", "spool"} {
 		path := filepath.Join(b.dir, sub)
@@ -166,6 +179,7 @@ func (b *bench) read(ctx context.Context) ([]Fault, error) {
 	err := cmd.Run()
 	if err == nil {
 		b.dkim = hasMacro(ctx, b.exim, b.config(), "_HAVE_DKIM")
+		b.events = hasMacro(ctx, b.exim, b.config(), "_HAVE_EVENT")
 		return nil, nil
 	}
 	if stderr.Len() == 0 {
@@ -177,11 +191,39 @@ func (b *bench) read(ctx context.Context) ([]Fault, error) {
 // clean takes the times and this directory out of Exim's words.
 func (b *bench) clean(text string) string {
 	text = strings.ReplaceAll(strings.TrimSpace(text), b.dir+"/", "")
-	text = logTime.ReplaceAllString(text, "")
+	text = messageID.ReplaceAllString(logTime.ReplaceAllString(text, ""), "")
 	return strings.Join(strings.Fields(text), " ")
 }
 
 var logTime = regexp.MustCompile(`(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d `)
+
+// messageID is what a log line begins with that is about a message.
+var messageID = regexp.MustCompile(`(?m)^[0-9A-Za-z]{6}-[0-9A-Za-z]{6,11}-[0-9A-Za-z]{2,4} `)
+
+// relayID has Exim expand relay_id, of no host. That it finds nothing, or cannot look where the site's
+// gateways can, is no fault.
+func (b *bench) relayID(ctx context.Context, expansion string) error {
+	if expansion == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, sessionWait)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, b.exim, "-C", b.config(), "-be")
+	cmd.Stdin = strings.NewReader(expansion + "\n")
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); ctx.Err() != nil {
+		return fmt.Errorf("%s -be: %w", b.exim, cmp.Or(err, ctx.Err()))
+	}
+	_, failed, found := strings.Cut(out.String(), "Failed: ")
+	if found && !elsewhere.MatchString(failed) {
+		b.faults = append(b.faults, Fault{"expanding relay_id", b.clean(failed)})
+	}
+	return nil
+}
+
+// elsewhere is how Exim says of an expansion that it failed for what there is, not for what it is.
+var elsewhere = regexp.MustCompile(`"fail" requested|failed to open |lookup of .* gave DEFER|: No such file or directory|: Permission denied`)
 
 // trouble is how Exim speaks of what it could not do. What the text itself logs
 // begins with "exipol:".
@@ -196,6 +238,9 @@ func (b *bench) sessions(ctx context.Context, all []session) error {
 	helper := &standIn{path: b.socket}
 	defer helper.stop()
 	for _, s := range all {
+		if strings.HasPrefix(s.at, plan.Delivery+".") && !b.events {
+			continue
+		}
 		helper.stop()
 		if helper.signed = s.signed && b.dkim; s.away {
 			// nobody answers
@@ -237,18 +282,29 @@ func (b *bench) rates(ctx context.Context, p *plan.Plan) error {
 	return nil
 }
 
+// call is how Exim is called for a session, and what it reads.
+func (b *bench) call(s session) (args []string, input string) {
+	to := func(name string) string { return name + "@" + domain(b.plan) }
+	switch stage, _, _ := strings.Cut(s.at, "."); {
+	case stage == plan.NotSMTP:
+		// Errors are printed, not sent.
+		return []string{"-odq", "-oi", "-oep", "-f", "sender@client.example", to("known"), to("unknown"), to("other")}, letter
+	case stage == plan.Delivery:
+		// A bounce to somebody who does not exist stays where it is.
+		return []string{"-odf", "-oi", "-oep", "-f", to("unknown.sender"), to("unknown")}, letter
+	case s.traffic == plan.Local:
+		return []string{"-bs"}, dialogue(b.plan, s)
+	}
+	return []string{"-bh", s.client}, dialogue(b.plan, s)
+}
+
 // run holds one session and returns what Exim complained of.
 func (b *bench) run(ctx context.Context, s session) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, sessionWait)
 	defer cancel()
-	args := []string{"-C", b.config()}
-	if s.traffic == plan.Local {
-		args = append(args, "-bs")
-	} else {
-		args = append(args, "-bh", s.client)
-	}
-	cmd := exec.CommandContext(ctx, b.exim, args...)
-	cmd.Stdin = strings.NewReader(dialogue(b.plan, s))
+	args, input := b.call(s)
+	cmd := exec.CommandContext(ctx, b.exim, append([]string{"-C", b.config()}, args...)...)
+	cmd.Stdin = strings.NewReader(input)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
@@ -276,7 +332,8 @@ func (b *bench) run(ctx context.Context, s session) ([]string, error) {
 		}
 		os.Remove(filepath.Join(b.dir, "log", name))
 	}
-	// After a session that it closed itself, as for drop, Exim may end with 1.
+	// After a session that it closed itself, as for drop, and where it did not take a message
+	// without SMTP, Exim may end with 1.
 	if err != nil && len(found) == 0 && (len(s.expect) == 0 || !cmd.ProcessState.Exited()) {
 		found = append(found, fmt.Sprintf("Exim ended with %v: %s", err, b.clean(lastLine(out.String()))))
 	}

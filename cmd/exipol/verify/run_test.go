@@ -48,7 +48,7 @@ func handmade(t *testing.T, layout, traffic string) *plan.Plan {
 	}
 	for i, v := range plan.VerdictOrder {
 		tier := plan.Tier{Name: "t" + v, Verdict: v, Origin: plan.Origin{File: "a.hcl", Line: 2 + i},
-			Over: []plan.Rate{{Count: 5, Per: p.MaxDelay}}, AddHeader: []plan.Header{{Name: "X-Slow", Value: "a $ b"}}}
+			Over: []plan.Rate{{Count: 5, Per: p.MaxDelay}}, AddHeader: []plan.Header{{Name: "X-Slow", Value: []plan.Piece{{Text: "a $ b"}}}}}
 		if v != plan.Freeze && v != plan.Discard && v != plan.Accept {
 			tier.Message = "no: $5 {}"
 		}

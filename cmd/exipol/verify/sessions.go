@@ -43,6 +43,16 @@ func plannedSessions(p *plan.Plan) []session {
 				session{name: "accepted everywhere", null: null, answer: accept},
 				session{name: "no helper", null: null, away: true})
 		}
+		// Where there is no SMTP session, a session is one message.
+		for _, stage := range p.Stages {
+			if stage.Name == plan.NotSMTP && traffic == plan.Local {
+				found = append(found, session{name: "no helper, without SMTP", at: plan.NotSMTP + ".", away: true})
+			}
+			if stage.Name == plan.Delivery && traffic == plan.Local && fromLocal(stage.After) {
+				found = append(found, session{name: "no helper, a failed delivery", at: plan.Delivery + ".", away: true, expect: []string{"exipol: a failed delivery is not counted"}},
+					session{name: "a failed delivery", at: plan.Delivery + ".after", answer: accept, expect: []string{`\*\* unknown@`}})
+			}
+		}
 		address, fits := client(p, traffic, nil)
 		for _, s := range found {
 			s.name, s.traffic, s.client = traffic+" mail, "+s.name, traffic, address
@@ -58,12 +68,17 @@ func plannedSessions(p *plan.Plan) []session {
 	return out
 }
 
+// fromLocal says whether somebody is asked about local mail.
+func fromLocal(asks []plan.Ask) bool {
+	return slices.ContainsFunc(asks, func(a plan.Ask) bool { return a.Traffic == plan.Local && len(a.Policies) > 0 })
+}
+
 // halfSessions are those of one half of a stage.
 func halfSessions(p *plan.Plan, traffic, stage, half string, asks []plan.Ask) []session {
 	var out []session
 	for _, ask := range asks {
-		if ask.Traffic != traffic || len(ask.Policies) == 0 {
-			continue
+		if ask.Traffic != traffic || len(ask.Policies) == 0 || ask.Event == plan.Held || stage == plan.Delivery {
+			continue // what is held is asked about where a block has frozen a message
 		}
 		add := func(name, answer string, expect ...string) {
 			null, whole := ask.Event == plan.NullSender, ask.Event == plan.WholeMessage
@@ -72,13 +87,23 @@ func halfSessions(p *plan.Plan, traffic, stage, half string, asks []plan.Ask) []
 				null: null, chunks: null && stage == plan.Data, signed: whole,
 			})
 		}
-		for _, r := range replies(p, traffic, ask.Policies) {
+		for _, r := range replies(p, traffic, stage, ask) {
+			if stage == plan.NotSMTP { // no reply, but a complaint
+				for i, e := range r.expect {
+					r.expect[i] = smtpCode.ReplaceAllString(e, "")
+				}
+			}
 			add(r.name, r.answer.String(), r.expect...)
 		}
 		for _, w := range []string{wire.WaiveNo, wire.WaiveMessage, wire.WaiveConnection} {
 			add(plan.Accept+" waive "+w, wire.Answer{Verdict: plan.Accept, Waive: w}.String())
 		}
 		failed := failures(p, traffic, ask, asks)
+		if stage == plan.NotSMTP {
+			for i, e := range failed {
+				failed[i] = smtpCode.ReplaceAllString(e, "")
+			}
+		}
 		add(wire.Failed, wire.Answer{Verdict: wire.Failed}.String(), failed...)
 		add("with half a line", "v=1 verdict=acc", failed...)
 	}
@@ -92,8 +117,12 @@ type reply struct {
 	expect []string
 }
 
-// replies lists what the helper could say of these policies.
-func replies(p *plan.Plan, traffic string, refs []string) (out []reply) {
+// smtpCode is the beginning of an expression for a reply.
+var smtpCode = regexp.MustCompile(`^\^(\(?[0-9|]+\)?)\[ -\]`)
+
+// replies lists what the helper could say of the policies that are asked for an event.
+func replies(p *plan.Plan, traffic, stage string, ask plan.Ask) (out []reply) {
+	refs := ask.Policies
 	for _, g := range p.Greylists {
 		if !slices.Contains(refs, g.Ref()) {
 			continue
@@ -106,6 +135,12 @@ func replies(p *plan.Plan, traffic string, refs []string) (out []reply) {
 		}
 		for _, t := range l.Tiers {
 			ref := l.Ref() + "/" + t.Name
+			if t.Block != nil && l.Mode != plan.Observe {
+				out = append(out, blocked(stage, l.Ref(), t)...)
+			}
+			if ask.Event == plan.Blocked && (!fromLog(l) || stage != plan.Rcpt && stage != plan.NotSMTP) {
+				continue // it is about blocks only
+			}
 			a := wire.Answer{Verdict: t.Verdict}
 			if t.Verdict != plan.Accept {
 				a.By = ref
@@ -119,6 +154,33 @@ func replies(p *plan.Plan, traffic string, refs []string) (out []reply) {
 			}
 			out = append(out, said(l.Mode, ref, a))
 		}
+	}
+	return out
+}
+
+// fromLog says whether a limit counts what is read from the log: its tiers then act where it is
+// asked about blocks.
+func fromLog(l plan.Limit) bool {
+	return slices.ContainsFunc(l.Events, func(w plan.WeightedEvent) bool { return plan.Events[w.Event].Log })
+}
+
+// blocked is what the helper could say of a tier's block at a stage.
+func blocked(stage, limit string, t plan.Tier) (out []reply) {
+	b, ref := t.Block, plan.BlockRef(limit, t.Name)
+	if b.Verdict != plan.Freeze {
+		return []reply{said(plan.Enforce, ref, wire.Answer{Verdict: b.Verdict, By: ref})}
+	}
+	if slices.Contains([]string{plan.Connect, plan.Helo, plan.Auth}, stage) {
+		return nil // there is no message
+	}
+	a := wire.Answer{Verdict: plan.Freeze, By: ref}
+	if len(b.AddHeader) > 0 {
+		a.Add = []string{ref}
+	}
+	out = append(out, said(plan.Enforce, ref, a))
+	if b.Most > 0 || b.Free > 0 {
+		guard := plan.GuardRef(limit, t.Name)
+		out = append(out, said(plan.Enforce, guard, wire.Answer{Verdict: plan.Defer, By: guard}))
 	}
 	return out
 }

@@ -22,7 +22,7 @@ import (
 // Site is what an Exim says of its own configuration.
 type Site struct {
 	Layout        string            // "debian" or "upstream"
-	ACL           map[string]string // by stage: the value of acl_smtp_STAGE, "" where it is unset
+	ACL           map[string]string // by stage: the value of its option, "" where it is unset
 	Mainlog       string            // the file that log_file_path names, "" where it is not clear
 	StrictACLVars bool              // strict_acl_vars: a variable that was never set is an error
 }
@@ -38,7 +38,9 @@ func AskSite(ctx context.Context, exim, config string) (Site, error) {
 	}
 	args = append(args, "-bP", "configure_file", "strict_acl_vars", "log_file_path")
 	for _, stage := range plan.StageOrder {
-		args = append(args, "acl_smtp_"+stage)
+		if option := ACLOption(stage); option != "" {
+			args = append(args, option)
+		}
 	}
 	cmd := exec.CommandContext(ctx, exim, args...)
 	var stderr bytes.Buffer
@@ -52,9 +54,20 @@ func AskSite(ctx context.Context, exim, config string) (Site, error) {
 	}
 	site := parseSite(string(out))
 	if _, shown := site.ACL[plan.Dkim]; !shown {
-		site.ACL[plan.Dkim] = askConfig(ctx, exim, config, "acl_smtp_"+plan.Dkim)
+		site.ACL[plan.Dkim] = askConfig(ctx, exim, config, ACLOption(plan.Dkim))
 	}
 	return site, nil
+}
+
+// ACLOption is the option of Exim's that names the ACL of a stage, "" for a stage that is no ACL.
+func ACLOption(stage string) string {
+	switch stage {
+	case plan.Delivery:
+		return ""
+	case plan.NotSMTP:
+		return "acl_not_smtp"
+	}
+	return "acl_smtp_" + stage
 }
 
 // askConfig finds an option in the configuration as Exim has read it. From 4.99 on
@@ -108,8 +121,10 @@ func parseSite(out string) Site {
 		if strings.TrimSpace(name) == "log_file_path" {
 			s.Mainlog = mainlog(strings.TrimSpace(value))
 		}
-		if stage, ok := strings.CutPrefix(strings.TrimSpace(name), "acl_smtp_"); found && ok {
-			s.ACL[stage] = strings.TrimSpace(value)
+		for _, stage := range plan.StageOrder {
+			if found && strings.TrimSpace(name) == ACLOption(stage) {
+				s.ACL[stage] = strings.TrimSpace(value)
+			}
 		}
 	}
 	return s
@@ -150,6 +165,9 @@ func (s Site) Unknown() []StageACL {
 	layout := policy.Site{Layout: policy.Value[string]{V: s.Layout}}
 	var unknown []StageACL
 	for _, stage := range plan.StageOrder {
+		if ACLOption(stage) == "" {
+			continue
+		}
 		acl := s.ACL[stage]
 		if acl != "exipol_"+stage && acl != lower.SiteACL(layout, stage) {
 			unknown = append(unknown, StageACL{stage, acl})

@@ -64,4 +64,157 @@ CREATE TABLE IF NOT EXISTS distinct_member (
   INDEX distinct_expires (expires_at)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
+CREATE TABLE IF NOT EXISTS sample (
+  policy     VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  key_       VARBINARY(255) NOT NULL,
+  n          BIGINT NOT NULL,
+  seen_at    BIGINT NOT NULL,
+  gateway    VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  message    VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  address    BLOB NOT NULL,
+  line       BLOB NOT NULL,
+  expires_at BIGINT NOT NULL,
+  PRIMARY KEY (policy, key_, n),
+  INDEX sample_expires (expires_at)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+CREATE TABLE IF NOT EXISTS standing (
+  policy       VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  key_         VARBINARY(255) NOT NULL,
+  case_id      BIGINT NOT NULL,
+  tier         VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  ranking      BIGINT NOT NULL,
+  blocks       BIGINT NOT NULL,
+  since_at     BIGINT NOT NULL,
+  until_at     BIGINT NOT NULL,
+  released_at  BIGINT NOT NULL,
+  cleared_at   BIGINT NOT NULL,
+  probation_at BIGINT NOT NULL,
+  span_ms      BIGINT NOT NULL,
+  expires_at   BIGINT NOT NULL,
+  PRIMARY KEY (policy, key_),
+  INDEX standing_expires (expires_at)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+CREATE TABLE IF NOT EXISTS desk_case (
+  id         BIGINT NOT NULL,
+  policy     VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  key_       VARBINARY(255) NOT NULL,
+  tier       VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  who        BLOB NOT NULL,
+  owner      VARBINARY(255) NOT NULL,
+  opened_at  BIGINT NOT NULL,
+  gateway    VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  state      VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  blocks     BIGINT NOT NULL,
+  until_at   BIGINT NOT NULL,
+  queued     BIGINT NOT NULL,
+  counted    BIGINT NOT NULL,
+  rate       TEXT NOT NULL,
+  decided_at BIGINT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  PRIMARY KEY (id),
+  INDEX case_state (state, id),
+  INDEX case_until (state, until_at),
+  INDEX case_expires (expires_at)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+CREATE TABLE IF NOT EXISTS evidence (
+  case_id BIGINT NOT NULL,
+  n       BIGINT NOT NULL,
+  seen_at BIGINT NOT NULL,
+  gateway VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  message VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  address BLOB NOT NULL,
+  line    BLOB NOT NULL,
+  PRIMARY KEY (case_id, n)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+CREATE TABLE IF NOT EXISTS audit (
+  case_id BIGINT NOT NULL,
+  n       BIGINT NOT NULL,
+  made_at BIGINT NOT NULL,
+  gateway VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  who     TEXT NOT NULL,
+  did     VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  why     TEXT NOT NULL,
+  PRIMARY KEY (case_id, n)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+CREATE TABLE IF NOT EXISTS held (
+  gateway    VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  message    VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  case_id    BIGINT NOT NULL,
+  since_at   BIGINT NOT NULL,
+  size       BIGINT NOT NULL,
+  wanted     VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  gone_at    BIGINT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  PRIMARY KEY (gateway, message),
+  INDEX held_case (case_id, gone_at),
+  INDEX held_expires (expires_at)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+CREATE TABLE IF NOT EXISTS notice (
+  case_id       BIGINT NOT NULL,
+  tier          VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  receiver      VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  made_at       BIGINT NOT NULL,
+  due_at        BIGINT NOT NULL,
+  tries         BIGINT NOT NULL,
+  claimed_by    VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  claimed_until BIGINT NOT NULL,
+  mailed_at     BIGINT NOT NULL,
+  posted_at     BIGINT NOT NULL,
+  error         TEXT NOT NULL,
+  PRIMARY KEY (case_id, tier, receiver),
+  INDEX notice_due (due_at)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+CREATE TABLE IF NOT EXISTS digest (
+  receiver      VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  from_at       BIGINT NOT NULL,
+  due_at        BIGINT NOT NULL,
+  claimed_by    VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  claimed_at    BIGINT NOT NULL,
+  claimed_until BIGINT NOT NULL,
+  PRIMARY KEY (receiver)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+CREATE TABLE IF NOT EXISTS arrival (
+  gateway    VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  message    VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  traffic    VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  auth       BLOB NOT NULL,
+  login      BLOB NOT NULL,
+  client     VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  helo       BLOB NOT NULL,
+  sender     BLOB NOT NULL,
+  came_at    BIGINT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  PRIMARY KEY (gateway, message),
+  INDEX arrival_expires (expires_at)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+CREATE TABLE IF NOT EXISTS log_event (
+  gateway    VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  message    VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  item       VARBINARY(255) NOT NULL,
+  kind       VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  owner      VARBINARY(255) NOT NULL,
+  seen_at    BIGINT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  PRIMARY KEY (gateway, message, item),
+  INDEX log_event_owner (owner, kind, seen_at),
+  INDEX log_event_expires (expires_at)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+CREATE TABLE IF NOT EXISTS log_place (
+  gateway VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  log     VARBINARY(255) NOT NULL,
+  place   BLOB NOT NULL,
+  read_at BIGINT NOT NULL,
+  PRIMARY KEY (gateway, log)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
 INSERT IGNORE INTO meta (name, value) VALUES ('schema_version', '1');

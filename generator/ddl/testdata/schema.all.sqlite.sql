@@ -66,6 +66,159 @@ CREATE TABLE IF NOT EXISTS distinct_member (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS distinct_expires ON distinct_member (expires_at);
 
+CREATE TABLE IF NOT EXISTS sample (
+  policy     TEXT NOT NULL,
+  key_       BLOB NOT NULL,
+  n          INTEGER NOT NULL,
+  seen_at    INTEGER NOT NULL,
+  gateway    TEXT NOT NULL,
+  message    TEXT NOT NULL,
+  address    BLOB NOT NULL,
+  line       BLOB NOT NULL,
+  expires_at INTEGER NOT NULL,
+  PRIMARY KEY (policy, key_, n)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS sample_expires ON sample (expires_at);
+
+CREATE TABLE IF NOT EXISTS standing (
+  policy       TEXT NOT NULL,
+  key_         BLOB NOT NULL,
+  case_id      INTEGER NOT NULL,
+  tier         TEXT NOT NULL,
+  ranking      INTEGER NOT NULL,
+  blocks       INTEGER NOT NULL,
+  since_at     INTEGER NOT NULL,
+  until_at     INTEGER NOT NULL,
+  released_at  INTEGER NOT NULL,
+  cleared_at   INTEGER NOT NULL,
+  probation_at INTEGER NOT NULL,
+  span_ms      INTEGER NOT NULL,
+  expires_at   INTEGER NOT NULL,
+  PRIMARY KEY (policy, key_)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS standing_expires ON standing (expires_at);
+
+CREATE TABLE IF NOT EXISTS desk_case (
+  id         INTEGER NOT NULL,
+  policy     TEXT NOT NULL,
+  key_       BLOB NOT NULL,
+  tier       TEXT NOT NULL,
+  who        BLOB NOT NULL,
+  owner      BLOB NOT NULL,
+  opened_at  INTEGER NOT NULL,
+  gateway    TEXT NOT NULL,
+  state      TEXT NOT NULL,
+  blocks     INTEGER NOT NULL,
+  until_at   INTEGER NOT NULL,
+  queued     INTEGER NOT NULL,
+  counted    INTEGER NOT NULL,
+  rate       TEXT NOT NULL,
+  decided_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  PRIMARY KEY (id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS case_state ON desk_case (state, id);
+CREATE INDEX IF NOT EXISTS case_until ON desk_case (state, until_at);
+CREATE INDEX IF NOT EXISTS case_expires ON desk_case (expires_at);
+
+CREATE TABLE IF NOT EXISTS evidence (
+  case_id INTEGER NOT NULL,
+  n       INTEGER NOT NULL,
+  seen_at INTEGER NOT NULL,
+  gateway TEXT NOT NULL,
+  message TEXT NOT NULL,
+  address BLOB NOT NULL,
+  line    BLOB NOT NULL,
+  PRIMARY KEY (case_id, n)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS audit (
+  case_id INTEGER NOT NULL,
+  n       INTEGER NOT NULL,
+  made_at INTEGER NOT NULL,
+  gateway TEXT NOT NULL,
+  who     TEXT NOT NULL,
+  did     TEXT NOT NULL,
+  why     TEXT NOT NULL,
+  PRIMARY KEY (case_id, n)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS held (
+  gateway    TEXT NOT NULL,
+  message    TEXT NOT NULL,
+  case_id    INTEGER NOT NULL,
+  since_at   INTEGER NOT NULL,
+  size       INTEGER NOT NULL,
+  wanted     TEXT NOT NULL,
+  gone_at    INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  PRIMARY KEY (gateway, message)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS held_case ON held (case_id, gone_at);
+CREATE INDEX IF NOT EXISTS held_expires ON held (expires_at);
+
+CREATE TABLE IF NOT EXISTS notice (
+  case_id       INTEGER NOT NULL,
+  tier          TEXT NOT NULL,
+  receiver      TEXT NOT NULL,
+  made_at       INTEGER NOT NULL,
+  due_at        INTEGER NOT NULL,
+  tries         INTEGER NOT NULL,
+  claimed_by    TEXT NOT NULL,
+  claimed_until INTEGER NOT NULL,
+  mailed_at     INTEGER NOT NULL,
+  posted_at     INTEGER NOT NULL,
+  error         TEXT NOT NULL,
+  PRIMARY KEY (case_id, tier, receiver)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS notice_due ON notice (due_at);
+
+CREATE TABLE IF NOT EXISTS digest (
+  receiver      TEXT NOT NULL,
+  from_at       INTEGER NOT NULL,
+  due_at        INTEGER NOT NULL,
+  claimed_by    TEXT NOT NULL,
+  claimed_at    INTEGER NOT NULL,
+  claimed_until INTEGER NOT NULL,
+  PRIMARY KEY (receiver)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS arrival (
+  gateway    TEXT NOT NULL,
+  message    TEXT NOT NULL,
+  traffic    TEXT NOT NULL,
+  auth       BLOB NOT NULL,
+  login      BLOB NOT NULL,
+  client     TEXT NOT NULL,
+  helo       BLOB NOT NULL,
+  sender     BLOB NOT NULL,
+  came_at    INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  PRIMARY KEY (gateway, message)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS arrival_expires ON arrival (expires_at);
+
+CREATE TABLE IF NOT EXISTS log_event (
+  gateway    TEXT NOT NULL,
+  message    TEXT NOT NULL,
+  item       BLOB NOT NULL,
+  kind       TEXT NOT NULL,
+  owner      BLOB NOT NULL,
+  seen_at    INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  PRIMARY KEY (gateway, message, item)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS log_event_owner ON log_event (owner, kind, seen_at);
+CREATE INDEX IF NOT EXISTS log_event_expires ON log_event (expires_at);
+
+CREATE TABLE IF NOT EXISTS log_place (
+  gateway TEXT NOT NULL,
+  log     BLOB NOT NULL,
+  place   BLOB NOT NULL,
+  read_at INTEGER NOT NULL,
+  PRIMARY KEY (gateway, log)
+) STRICT, WITHOUT ROWID;
+
 INSERT INTO meta (name, value) VALUES ('schema_version', '1') ON CONFLICT (name) DO NOTHING;
 
 COMMIT;

@@ -29,4 +29,18 @@ CREATE TABLE IF NOT EXISTS switched (
   PRIMARY KEY (policy)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
+CREATE TABLE IF NOT EXISTS seen (
+  policy     VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  key_       VARBINARY(255) NOT NULL,
+  first_at   BIGINT NOT NULL,
+  passed_at  BIGINT NOT NULL,
+  passes     BIGINT NOT NULL,
+  counted_at BIGINT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  why        TEXT NOT NULL,
+  who        TEXT NOT NULL,
+  PRIMARY KEY (policy, key_),
+  INDEX seen_expires (expires_at)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
 INSERT IGNORE INTO meta (name, value) VALUES ('schema_version', '1');

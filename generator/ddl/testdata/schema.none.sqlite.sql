@@ -31,6 +31,20 @@ CREATE TABLE IF NOT EXISTS switched (
   PRIMARY KEY (policy)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE IF NOT EXISTS seen (
+  policy     TEXT NOT NULL,
+  key_       BLOB NOT NULL,
+  first_at   INTEGER NOT NULL,
+  passed_at  INTEGER NOT NULL,
+  passes     INTEGER NOT NULL,
+  counted_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  why        TEXT NOT NULL,
+  who        TEXT NOT NULL,
+  PRIMARY KEY (policy, key_)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS seen_expires ON seen (expires_at);
+
 INSERT INTO meta (name, value) VALUES ('schema_version', '1') ON CONFLICT (name) DO NOTHING;
 
 COMMIT;

@@ -108,3 +108,86 @@ func BenchmarkUpdate(b *testing.B) {
 		})
 	}
 }
+
+// A batch of a log follower's: for each event whether it is known, whose message it is, its
+// counters in three windows, and five writes.
+func BenchmarkBatch(b *testing.B) {
+	s := known(b)
+	next := int64(0)
+	for _, events := range []int{64, 256, 1024} {
+		b.Run(fmt.Sprintf("events=%d", events), func(b *testing.B) {
+			for b.Loop() {
+				err := s.Batch(b.Context(), func(tr engine.Transaction) error {
+					for range events {
+						next++
+						if err := count(tr, fmt.Sprintf("1tABCD-%011d-0001", next), benchKey(next%5000)); err != nil {
+							return err
+						}
+					}
+					return tr.Apply([]engine.Write{engine.PutPlace{Gateway: "gw", Log: "/var/log/exim4/mainlog", Place: "{}", At: next}})
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.N*events)/b.Elapsed().Seconds(), "events/s")
+		})
+	}
+}
+
+func count(tr engine.Transaction, message, key string) error {
+	if _, err := tr.Known("gw", message, "item"); err != nil {
+		return err
+	}
+	if _, _, err := tr.Arrival("gw", message); err != nil {
+		return err
+	}
+	if _, _, err := tr.Standing(storetest.Policy, key); err != nil {
+		return err
+	}
+	for range 3 {
+		if _, err := tr.Count(storetest.Policy, key, storetest.Window, 0, 1<<50); err != nil {
+			return err
+		}
+	}
+	return tr.Apply([]engine.Write{
+		engine.PutEvent{Gateway: "gw", Message: message, Item: "item", Kind: "bounce", Owner: "auth:bob", At: 1, Expires: 1 << 50},
+		storetest.Add(key, 1, 1), storetest.Add(key, 2, 1), storetest.Add(key, 3, 1),
+		engine.PutSample{Policy: storetest.Policy, Key: key, N: 1, Gateway: "gw", Message: message, Line: key, Expires: 1 << 50},
+	})
+}
+
+// What is read at every look at what was said at run time, with so many blocks in force: where
+// none has changed, and where one has.
+func BenchmarkRuntime(b *testing.B) {
+	for _, blocks := range []int{0, 1000, 20000} {
+		s := create(b, filepath.Join(b.TempDir(), "exipol.db"), Options{})
+		for from := 0; from < blocks; from += 500 {
+			var writes []engine.Write
+			for i := range 500 {
+				writes = append(writes, openCase(benchKey(int64(from+i)), 10))
+			}
+			storetest.Do(b, s, writes...)
+		}
+		for _, changed := range []bool{false, true} {
+			b.Run(fmt.Sprintf("blocks=%d/changed=%v", blocks, changed), func(b *testing.B) {
+				for b.Loop() {
+					if changed {
+						s.stood.version = ""
+					}
+					if r, err := s.Runtime(b.Context(), 20); err != nil || len(r.Standings) != blocks {
+						b.Fatal(len(r.Standings), err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// A case for each of many new keys.
+func BenchmarkOpenCase(b *testing.B) {
+	s := create(b, filepath.Join(b.TempDir(), "exipol.db"), Options{})
+	for i := int64(0); b.Loop(); i++ {
+		storetest.Do(b, s, openCase(benchKey(i), 10))
+	}
+}

@@ -167,7 +167,7 @@ func (s *Store) remember(batch []*request) {
 		if r.err != nil {
 			continue
 		}
-		if r.run != nil {
+		if r.run != nil && !r.apart {
 			s.cache.forget() // it may have been the clean-up
 		}
 		for _, w := range r.writes {
@@ -198,4 +198,20 @@ func (s *Store) watch() {
 		s.dropWriter()
 		s.cache.forget()
 	}
+}
+
+// What the desk and the log keep is never remembered.
+
+func (glance) Standing(string, string) (engine.Standing, bool, error) {
+	return engine.Standing{}, false, ErrUnseen
+}
+
+func (glance) Held(int64) (int64, error) { return 0, ErrUnseen }
+
+func (glance) Known(string, string, string) (bool, error) { return false, ErrUnseen }
+
+func (glance) Bounces(string, int64) (int64, error) { return 0, ErrUnseen }
+
+func (glance) Arrival(string, string) (engine.Arrival, bool, error) {
+	return engine.Arrival{}, false, ErrUnseen
 }

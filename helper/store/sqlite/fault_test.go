@@ -119,7 +119,7 @@ func TestDamageWhileOpen(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	overwrite(t, path, 20*pageSize)
+	overwrite(t, path, 60*pageSize)
 	s, err := Open(t.Context(), path, Options{})
 	if err != nil {
 		t.Fatalf("the schema is whole: %v", err)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"exipol/generator/plan"
 	"exipol/helper/engine"
 	"exipol/helper/store/storetest"
 )
@@ -19,9 +20,9 @@ import (
 // rounds is how often the child is killed.
 const rounds = 100
 
-// A child updates from several goroutines and prints each update after its answer;
-// it is killed at any moment, a hundred times. Every update that was printed is in
-// the file, and no update is in it by half.
+// A child updates from several goroutines, by single updates and by batches, and prints each after
+// its answer; it is killed at any moment, a hundred times. Every update that was printed is in
+// the file, and no update and no batch is in it by half.
 func TestKill(t *testing.T) {
 	if path := os.Getenv("SQLITE_TEST_KILL"); path != "" {
 		updateForEver(t, path)
@@ -73,6 +74,15 @@ func TestKill(t *testing.T) {
 		if twin := storetest.Count(t, s, "twin"+key, 0); twin != got {
 			t.Errorf("key %s: half an update: %d and %d", key, got, twin)
 		}
+		if err := s.View(t.Context(), func(st engine.State) error {
+			events, err := st.Bounces(key, 0)
+			if strings.HasSuffix(key, "0") != (events > 0) || events > 0 && events != got {
+				t.Errorf("key %s: half a batch: %d and %d", key, got, events)
+			}
+			return err
+		}); err != nil {
+			t.Error(err)
+		}
 		total += want
 	}
 	if total < rounds {
@@ -98,10 +108,15 @@ func updateForEver(t *testing.T, path string) {
 			key := fmt.Sprint("key", i)
 			for {
 				var n int64
-				err := s.Update(t.Context(), func(st engine.State) (_ []engine.Write, err error) {
-					n, err = st.Count(storetest.Policy, key, storetest.Window, 0, 1<<50)
-					return []engine.Write{storetest.Add(key, 1, 1), storetest.Add("twin"+key, 1, 1)}, err
-				})
+				var err error
+				if i == 0 {
+					n, err = batchOfThree(t, s, key)
+				} else {
+					err = s.Update(t.Context(), func(st engine.State) (_ []engine.Write, err error) {
+						n, err = st.Count(storetest.Policy, key, storetest.Window, 0, 1<<50)
+						return []engine.Write{storetest.Add(key, 1, 1), storetest.Add("twin"+key, 1, 1)}, err
+					})
+				}
 				if err != nil {
 					t.Error(err)
 					return
@@ -111,4 +126,24 @@ func updateForEver(t *testing.T, path string) {
 		})
 	}
 	wg.Wait()
+}
+
+// batchOfThree counts an event in a batch, in three places one after the other.
+func batchOfThree(t *testing.T, s *Store, key string) (n int64, err error) {
+	err = s.Batch(t.Context(), func(tr engine.Transaction) (err error) {
+		if n, err = tr.Count(storetest.Policy, key, storetest.Window, 0, 1<<50); err != nil {
+			return err
+		}
+		for _, w := range []engine.Write{
+			storetest.Add(key, 1, 1),
+			engine.PutEvent{Gateway: "gw", Message: key, Item: fmt.Sprint(n), Kind: plan.Bounce, Owner: key, At: 1, Expires: 1 << 50},
+			storetest.Add("twin"+key, 1, 1),
+		} {
+			if err := tr.Apply([]engine.Write{w}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return n, err
 }

@@ -15,7 +15,9 @@ const lastAllowance = "last_allowance"
 const countUp = `INSERT INTO meta (name, value) VALUES (?, '1')
 	ON CONFLICT (name) DO UPDATE SET value = cast(cast(value AS INTEGER) + 1 AS TEXT)`
 
-// Runtime is what was said at run time and has not ended at now (Unix milliseconds).
+// Runtime is what was said at run time and has not ended at now (Unix milliseconds), and how keys
+// stand for whom that matters now; a standing that has ended since the last change may be among
+// them. Nobody may change what it gives.
 func (s *Store) Runtime(ctx context.Context, now int64) (engine.Runtime, error) {
 	var r engine.Runtime
 	tx, err := s.readDB.BeginTx(ctx, nil)
@@ -26,6 +28,9 @@ func (s *Store) Runtime(ctx context.Context, now int64) (engine.Runtime, error) 
 	const ends = " WHERE until_at = 0 OR until_at > ?"
 	if r.Allowances, err = allowances(ctx, tx, ends, now); err == nil {
 		r.Off, err = switches(ctx, tx, ends, now)
+	}
+	if err == nil {
+		r.Standings, err = s.standings(ctx, tx, now)
 	}
 	if err != nil {
 		return engine.Runtime{}, fmt.Errorf("store %s: %w", s.path, classify(err))

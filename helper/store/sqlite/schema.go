@@ -174,7 +174,7 @@ func liveColumns(ctx context.Context, db asker, table string) (map[string]liveCo
 }
 
 // emptyValue is what old rows have in a column that was added, by the column's type.
-var emptyValue = map[string]string{plan.Name: "''", plan.Text: "''", plan.Bytes: "x''", plan.Int: "0"}
+var emptyValue = map[string]string{plan.Name: "''", plan.Text: "''", plan.Bytes: "x''", plan.Raw: "x''", plan.Int: "0"}
 
 // compare gives the columns to be added to a table that exists. More columns than
 // needed do no harm if they have a default, which is for who added them to see to.

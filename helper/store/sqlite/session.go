@@ -7,51 +7,10 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
-	"time"
 
-	"exipol/generator/ddl"
 	"exipol/helper/engine"
 	"exipol/helper/store"
 )
-
-// statement names one of the statements of the hot path, which each connection
-// prepares once, when it first needs it.
-type statement int
-
-const (
-	begin statement = iota
-	commit
-	rollback
-	getSeen
-	getCount
-	getDistinct
-	putSeen
-	addCount
-	putDistinct
-	getVersion
-	statements
-)
-
-// Each query gives exactly one row, also where there is nothing: a statement that
-// has given its row and was not asked for more keeps its connection's snapshot.
-var statementText = [statements]string{
-	begin:    "BEGIN IMMEDIATE",
-	commit:   "COMMIT",
-	rollback: "ROLLBACK",
-	getSeen: `SELECT first_at, passed_at, passes, counted_at, expires_at, why, who FROM seen WHERE policy = ? AND key_ = ?
-		UNION ALL SELECT 0, 0, 0, 0, -1, '', ''`,
-	getCount: `SELECT coalesce(sum(n), 0) FROM counter WHERE policy = ? AND span = ? AND key_ = ? AND slot BETWEEN ? AND ?`,
-	getDistinct: `SELECT count(*), coalesce((SELECT seen_at FROM distinct_member WHERE policy = ? AND key_ = ? AND member_ = ? AND seen_at BETWEEN ? AND ?), 0)
-		FROM (SELECT 1 FROM distinct_member WHERE policy = ? AND key_ = ? AND seen_at BETWEEN ? AND ? LIMIT ?)`,
-	putSeen: `INSERT INTO seen (policy, key_, first_at, passed_at, passes, counted_at, expires_at, why, who) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (policy, key_) DO UPDATE SET first_at = excluded.first_at, passed_at = excluded.passed_at,
-		passes = excluded.passes, counted_at = excluded.counted_at, expires_at = excluded.expires_at, why = excluded.why, who = excluded.who`,
-	addCount: `INSERT INTO counter (policy, span, key_, slot, n, expires_at) VALUES (?, ?, ?, ?, ?, ?)
-		ON CONFLICT (policy, span, key_, slot) DO UPDATE SET n = n + excluded.n, expires_at = max(expires_at, excluded.expires_at)`,
-	putDistinct: `INSERT INTO distinct_member (policy, key_, member_, seen_at, expires_at) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT (policy, key_, member_) DO UPDATE SET seen_at = excluded.seen_at, expires_at = excluded.expires_at`,
-	getVersion: "PRAGMA data_version",
-}
 
 // prepared is a statement of one connection. The spare is for a second use while
 // the first holds the snapshot.
@@ -63,8 +22,8 @@ type prepared struct{ main, spare sqldriver.Stmt }
 type session struct {
 	conn  *sql.Conn
 	stmts [statements]prepared
-	args  [10]sqldriver.NamedValue
-	dest  [7]sqldriver.Value
+	args  [20]sqldriver.NamedValue
+	dest  [16]sqldriver.Value
 
 	holds    bool // each decision is to see one snapshot, and there is no transaction
 	snapshot sqldriver.Rows
@@ -213,18 +172,43 @@ func (s *session) exec(c sqldriver.Conn, which statement, values ...any) error {
 	return nil
 }
 
-// write applies one change.
-func (s *session) write(c sqldriver.Conn, w engine.Write) error {
-	switch w := w.(type) {
-	case engine.PutSeen:
-		r := w.Row
-		return s.exec(c, putSeen, w.Policy, []byte(w.Key), r.First, r.Passed, r.Passes, r.Counted, r.Expires, r.Why, r.Who)
-	case engine.AddCount:
-		return s.exec(c, addCount, w.Policy, seconds(w.Window), []byte(w.Key), w.Slot, w.N, w.Expires)
-	case engine.PutDistinct:
-		return s.exec(c, putDistinct, w.Policy, []byte(w.Key), []byte(w.Member), w.At, w.Expires)
+// rows runs any other query, within a transaction, and gives what it found.
+func (s *session) rows(c sqldriver.Conn, query string, columns int, values ...any) (all [][]sqldriver.Value, err error) {
+	stmt, err := c.(sqldriver.ConnPrepareContext).PrepareContext(context.Background(), query)
+	if err != nil {
+		return nil, s.failed(err)
 	}
-	return fmt.Errorf("a write of unknown type %T", w)
+	defer stmt.Close()
+	rows, err := stmt.(sqldriver.StmtQueryContext).QueryContext(context.Background(), s.bind(values))
+	if err != nil {
+		return nil, s.failed(err)
+	}
+	defer rows.Close()
+	for {
+		row := make([]sqldriver.Value, columns)
+		if err := rows.Next(row); err == io.EOF {
+			return all, nil
+		} else if err != nil {
+			return nil, s.failed(err)
+		}
+		all = append(all, row)
+	}
+}
+
+// number runs a query for one number.
+func (s *session) number(c sqldriver.Conn, query string, values ...any) (int64, error) {
+	rows, err := s.rows(c, query, 1, values...)
+	if err != nil {
+		return 0, err
+	}
+	if len(rows) != 1 {
+		return 0, fmt.Errorf("%d rows where a number belongs", len(rows))
+	}
+	n, ok := rows[0][0].(int64)
+	if !ok {
+		return 0, fmt.Errorf("%v where a number belongs", rows[0][0])
+	}
+	return n, nil
 }
 
 // run executes any other statement and says how many rows it changed.
@@ -239,79 +223,4 @@ func (s *session) run(c sqldriver.Conn, query string, values ...any) (int64, err
 		return 0, s.failed(err)
 	}
 	return result.RowsAffected()
-}
-
-// textLength is the most bytes of a column for people: a TEXT of MySQL's has 65,535.
-const textLength = 1<<16 - 1
-
-// checkWrite refuses what the columns of another dialect could not hold, before
-// anything is written.
-func checkWrite(w engine.Write) error {
-	var policy, key, member string
-	switch w := w.(type) {
-	case engine.PutSeen:
-		policy, key = w.Policy, w.Key
-		if len(w.Row.Why) > textLength || len(w.Row.Who) > textLength {
-			return fmt.Errorf("%w: the reason of a key of policy %q, or whose it is, is longer than %d bytes", store.ErrDecision, policy, textLength)
-		}
-	case engine.AddCount:
-		policy, key = w.Policy, w.Key
-		if w.N < 0 || w.Window < time.Second {
-			return fmt.Errorf("%w: a counter of policy %q: %d more in a window of %s", store.ErrDecision, policy, w.N, w.Window)
-		}
-	case engine.PutDistinct:
-		policy, key, member = w.Policy, w.Key, w.Member
-	default:
-		return fmt.Errorf("%w: a write of unknown type %T", store.ErrDecision, w)
-	}
-	switch {
-	case policy == "" || len(policy) > ddl.NameLength:
-		return fmt.Errorf("%w: policy name %q: 1 to %d bytes belong there", store.ErrDecision, policy, ddl.NameLength)
-	case len(key) > ddl.BytesLength || len(member) > ddl.BytesLength:
-		return fmt.Errorf("%w: a key of policy %q is longer than %d bytes", store.ErrDecision, policy, ddl.BytesLength)
-	}
-	return nil
-}
-
-func seconds(d time.Duration) int64 { return int64(d / time.Second) }
-
-// state is engine.State over a session.
-type state struct {
-	s *session
-	c sqldriver.Conn
-}
-
-func (st state) Seen(policy, key string) (engine.SeenRow, bool, error) {
-	v, err := st.s.query(st.c, getSeen, 7, policy, []byte(key))
-	if err != nil {
-		return engine.SeenRow{}, false, err
-	}
-	row := engine.SeenRow{First: v[0].(int64), Passed: v[1].(int64), Passes: v[2].(int64), Counted: v[3].(int64), Expires: v[4].(int64), Why: v[5].(string), Who: v[6].(string)}
-	if row.Expires < 0 {
-		if st.s.cache != nil {
-			st.s.cache.readNone(cacheKey{policy, key}, st.s.changes)
-		}
-		return engine.SeenRow{}, false, nil
-	}
-	if st.s.cache != nil {
-		st.s.cache.read(cacheKey{policy, key}, row, st.s.changes)
-	}
-	return row, true, nil
-}
-
-func (st state) Count(policy, key string, window time.Duration, from, to int64) (int64, error) {
-	v, err := st.s.query(st.c, getCount, 1, policy, seconds(window), []byte(key), from, to)
-	if err != nil {
-		return 0, err
-	}
-	return v[0].(int64), nil
-}
-
-func (st state) Distinct(policy, key, member string, since, until, most int64) (n, at int64, err error) {
-	k := []byte(key)
-	v, err := st.s.query(st.c, getDistinct, 2, policy, k, []byte(member), since, until, policy, k, since, until, most)
-	if err != nil {
-		return 0, 0, err
-	}
-	return v[0].(int64), v[1].(int64), nil
 }

@@ -60,6 +60,11 @@ type Store struct {
 	readers chan *session // nil for one that is to be opened when needed
 	writer  writer
 	cache   *cache
+	stood   struct { // what Runtime read last of the table standing
+		sync.Mutex
+		version   string
+		standings []engine.Standing
+	}
 
 	closing sync.Once
 	quit    chan struct{} // closed by Close
@@ -126,6 +131,7 @@ func openStore(ctx context.Context, path string, options Options) (*Store, error
 		_, _ = s.writeDB.Close(), s.readDB.Close()
 		return nil, classify(err)
 	}
+	s.watch() // so that the next one forgets only what others changed since
 	go s.write()
 	return s, nil
 }

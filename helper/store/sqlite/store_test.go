@@ -8,7 +8,7 @@ import (
 	"exipol/helper/store/storetest"
 )
 
-var allTables = plan.Tables(true, true, true)
+var allTables = plan.Tables(plan.Needs{Counter: true, Distinct: true, Desk: true, Log: true})
 
 // create makes a store with all tables, closed at the test's end.
 func create(t testing.TB, path string, options Options) *Store {

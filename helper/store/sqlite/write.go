@@ -19,6 +19,7 @@ const group = 256
 // them.
 type writer struct {
 	queue   chan *request
+	ahead   *request // was taken from the queue, and is to have a transaction of its own
 	session *session // of the goroutine; nil until needed and after an error
 }
 
@@ -29,12 +30,14 @@ const (
 	abandoned        // its caller has given up
 )
 
-// request is one update. Exactly one of decide and run is set.
+// request is one update. Exactly one of decide, batch and run is set.
 type request struct {
 	decide func(engine.State) ([]engine.Write, error)
+	batch  func(*transaction) error // has a transaction of its own
 	run    func(*session, sqldriver.Conn) error
+	apart  bool // run leaves the table seen alone
 	state  atomic.Int32
-	writes []engine.Write // what decide asked for last
+	writes []engine.Write // what decide or batch asked for last
 	err    error          // of the writer alone, until it answers
 	answer chan error     // has room for one
 }
@@ -69,6 +72,9 @@ func (s *Store) submit(ctx context.Context, r *request) error {
 		if r.state.CompareAndSwap(waiting, abandoned) {
 			return fmt.Errorf("store %s: %w", s.path, ctx.Err())
 		}
+		if r.batch != nil { // it knows the context, and will end soon
+			return <-r.answer
+		}
 		select {
 		case err := <-r.answer:
 			return err
@@ -92,6 +98,9 @@ func (s *Store) write() {
 	watch := time.NewTicker(watchEvery)
 	defer watch.Stop()
 	for {
+		for s.writer.ahead != nil {
+			s.transaction(s.writer.ahead)
+		}
 		select {
 		case r := <-s.writer.queue:
 			s.transaction(r)
@@ -101,7 +110,9 @@ func (s *Store) write() {
 			for {
 				select {
 				case r := <-s.writer.queue:
-					s.transaction(r)
+					for s.transaction(r); s.writer.ahead != nil; {
+						s.transaction(s.writer.ahead)
+					}
 				default:
 					return
 				}
@@ -117,8 +128,10 @@ func (s *Store) dropWriter() {
 	}
 }
 
-// transaction runs the first request and all that wait behind it, and answers them.
+// transaction runs the first request and all that wait behind it, up to one that has a
+// transaction of its own, and answers them.
 func (s *Store) transaction(first *request) {
+	s.writer.ahead = nil
 	batch, err := s.begun(first)
 	if err == nil {
 		err = s.settle(batch)
@@ -168,11 +181,14 @@ func (s *Store) begun(first *request) (batch []*request, err error) {
 		if next.state.CompareAndSwap(waiting, taken) {
 			batch = append(batch, next)
 		}
-		if len(batch) == group {
+		if len(batch) == group || first.batch != nil {
 			break
 		}
 		select {
 		case next = <-s.writer.queue:
+			if next.batch != nil {
+				s.writer.ahead, more = next, false
+			}
 		default:
 			more = false
 		}
@@ -232,11 +248,19 @@ func (s *Store) settle(batch []*request) error {
 func (s *session) apply(c sqldriver.Conn, r *request) (wrote bool, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = panicked(p)
+			wrote, err = r.decide == nil, panicked(p)
 		}
 	}()
 	if r.run != nil {
 		return true, r.run(s, c)
+	}
+	if r.batch != nil {
+		t := &transaction{state: state{s, c}}
+		if err := r.batch(t); err != nil {
+			return true, err
+		}
+		r.writes = t.writes
+		return false, nil
 	}
 	writes, err := r.decide(state{s, c})
 	if err != nil {

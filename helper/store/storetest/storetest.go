@@ -18,6 +18,7 @@ import (
 // Store is everything that exipold uses of a store.
 type Store interface {
 	engine.Store
+	store.Desk
 	Runtime(ctx context.Context, now int64) (engine.Runtime, error)
 	Allow(ctx context.Context, a engine.Allowance) (id int64, err error)
 	Disallow(ctx context.Context, id int64) (found bool, err error)
@@ -31,6 +32,7 @@ type Store interface {
 	Recent(ctx context.Context, policy string, most int, now int64) ([]store.Contact, error)
 	SeenKeys(ctx context.Context, policy string, most int, now int64) ([]store.SeenKey, error)
 	Learned(ctx context.Context, policy string, now int64) (store.Learned, error)
+	Places(ctx context.Context) ([]engine.PutPlace, error)
 	Close() error
 }
 
@@ -65,6 +67,25 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"Stats", testStats},
 		{"Contacts", testContacts},
 		{"Learned", testLearned},
+		{"Log", testLog},
+		{"Batch", testBatch},
+		{"BatchFails", testBatchFails},
+		{"BatchAmongUpdates", testBatchAmongUpdates},
+		{"BatchContext", testBatchContext},
+		{"OpenCase", testOpenCase},
+		{"Evidence", testEvidence},
+		{"Raise", testRaise},
+		{"OneCase", testOneCase},
+		{"Release", testRelease},
+		{"Remove", testRemove},
+		{"Decisions", testDecisions},
+		{"Held", testHeld},
+		{"Standings", testStandings},
+		{"Cases", testCases},
+		{"EndedCases", testEndedCases},
+		{"HostileBytes", testHostileBytes},
+		{"Notices", testNotices},
+		{"Digests", testDigests},
 		{"Closed", testClosed},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })

@@ -45,6 +45,17 @@ CREATE TABLE IF NOT EXISTS seen (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS seen_expires ON seen (expires_at);
 
+CREATE TABLE IF NOT EXISTS counter (
+  policy     TEXT NOT NULL,
+  span       INTEGER NOT NULL,
+  key_       BLOB NOT NULL,
+  slot       INTEGER NOT NULL,
+  n          INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  PRIMARY KEY (policy, span, key_, slot)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS counter_expires ON counter (expires_at);
+
 INSERT INTO meta (name, value) VALUES ('schema_version', '1') ON CONFLICT (name) DO NOTHING;
 
 COMMIT;

@@ -43,4 +43,15 @@ CREATE TABLE IF NOT EXISTS seen (
   INDEX seen_expires (expires_at)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
+CREATE TABLE IF NOT EXISTS counter (
+  policy     VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  span       BIGINT NOT NULL,
+  key_       VARBINARY(255) NOT NULL,
+  slot       BIGINT NOT NULL,
+  n          BIGINT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  PRIMARY KEY (policy, span, key_, slot),
+  INDEX counter_expires (expires_at)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
 INSERT IGNORE INTO meta (name, value) VALUES ('schema_version', '1');
