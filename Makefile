@@ -57,7 +57,8 @@ install: build
 	bin/exipold completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/exipold
 	install -m 0644 templates/systemd/exipold.socket $(LIBDIR)/systemd/system/exipold.socket
 	sed 's,/usr/sbin/exipold,$(PREFIX)/sbin/exipold,' templates/systemd/exipold.service >$(LIBDIR)/systemd/system/exipold.service
-	chmod 0644 $(LIBDIR)/systemd/system/exipold.service
+	sed 's,/usr/sbin/exipold,$(PREFIX)/sbin/exipold,' templates/systemd/exipold-desk.service >$(LIBDIR)/systemd/system/exipold-desk.service
+	chmod 0644 $(LIBDIR)/systemd/system/exipold.service $(LIBDIR)/systemd/system/exipold-desk.service
 	install -m 0644 templates/systemd/exipold.sysusers $(LIBDIR)/sysusers.d/exipold.conf
 	install -m 0644 templates/systemd/exipold.tmpfiles $(LIBDIR)/tmpfiles.d/exipold.conf
 
@@ -66,7 +67,7 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/exipol.1 $(DESTDIR)$(PREFIX)/share/man/man1/exipol-*.1
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man8/exipold.8 $(DESTDIR)$(PREFIX)/share/man/man8/exipold-*.8
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/exipol $(DESTDIR)$(PREFIX)/share/bash-completion/completions/exipold
-	rm -f $(LIBDIR)/systemd/system/exipold.socket $(LIBDIR)/systemd/system/exipold.service
+	rm -f $(LIBDIR)/systemd/system/exipold.socket $(LIBDIR)/systemd/system/exipold.service $(LIBDIR)/systemd/system/exipold-desk.service
 	rm -f $(LIBDIR)/sysusers.d/exipold.conf $(LIBDIR)/tmpfiles.d/exipold.conf
 
 clean:

@@ -11,17 +11,17 @@ import (
 	"strconv"
 	"strings"
 	"time"
-)
 
-// usualExim is where distributions keep Exim.
-var usualExim = []string{"/usr/sbin/exim4", "/usr/sbin/exim", "/usr/exim/bin/exim", "/usr/local/sbin/exim"}
+	"exipol/cmd/internal/eximconf"
+	"exipol/generator/plan"
+)
 
 // findExim is Exim's binary, "" for none.
 func (d *doctor) findExim() string {
 	if d.exim != "" {
 		return d.exim
 	}
-	for _, path := range usualExim {
+	for _, path := range eximconf.Usual {
 		if info, err := os.Stat(path); err == nil && info.Mode()&0o111 != 0 {
 			return path
 		}
@@ -77,7 +77,9 @@ func (d *doctor) checkExim(ctx context.Context) {
 	}
 	options := []string{"strict_acl_vars", "smtp_accept_max"}
 	for _, s := range d.plan.Stages {
-		options = append(options, "acl_smtp_"+s.Name)
+		if option, _ := entrance(s.Name); option != "" {
+			options = append(options, option)
+		}
 	}
 	said, err := d.eximSays(ctx, options...)
 	if err != nil {
@@ -89,7 +91,7 @@ func (d *doctor) checkExim(ctx context.Context) {
 		d.say(broken, "exim", "strict_acl_vars is set: the generated text reads variables that may be unset", "remove strict_acl_vars from Exim's configuration")
 	}
 	for _, s := range d.plan.Stages {
-		if option := "acl_smtp_" + s.Name; said[option] != "exipol_"+s.Name {
+		if option, value := entrance(s.Name); option != "" && said[option] != value {
 			d.say(broken, "exim", fmt.Sprintf("%s is %q, so Exim never comes to exipol_%s", option, said[option], s.Name), d.unread(said))
 		}
 	}
@@ -97,6 +99,19 @@ func (d *doctor) checkExim(ctx context.Context) {
 	if len(d.findings) == before {
 		d.say(fine, "exim", d.findExim()+" uses the generated text", "")
 	}
+	d.checkSettings(ctx)
+}
+
+// entrance is the option by which Exim comes to a stage of the generated text, and its value. "" for the
+// stage that is no ACL.
+func entrance(stage string) (option, value string) {
+	switch stage {
+	case plan.Delivery:
+		return "", ""
+	case plan.NotSMTP:
+		return "acl_not_smtp", "exipol_" + stage
+	}
+	return "acl_smtp_" + stage, "exipol_" + stage
 }
 
 // unread is how Exim comes to read exipol.main, by what it says of its options.
@@ -106,7 +121,7 @@ func (d *doctor) unread(said map[string]string) string {
 		return "install exipol.main, as INSTALL.txt says"
 	}
 	for _, s := range d.plan.Stages {
-		if said["acl_smtp_"+s.Name] == "exipol_"+s.Name {
+		if option, value := entrance(s.Name); option != "" && said[option] == value {
 			return "Exim reads another exipol.main: copy exipol.main, exipol.acl and plan.json from the same exipol build, and reload Exim and exipold"
 		}
 	}

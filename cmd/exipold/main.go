@@ -30,14 +30,17 @@ func command() *cobra.Command {
 is to be remembered (who was seen, what was counted), and cleans up.
 
 Exit status: 0 fine, 1 the operation failed, 2 wrong usage, 3 it works but there
-is something to do (migrate --dry-run, pools).`,
+is something to do (migrate --dry-run, pools, import).`,
 		Version: cli.Version,
 	}
 	root.AddCommand(
 		serveCommand(),
+		watchCommand(),
 		askCommand(),
 		statusCommand(),
 		doctorCommand(),
+		caseCommand(),
+		deskCommand(),
 		allowCommand(),
 		listCommand(),
 		poolsCommand(),
@@ -45,6 +48,7 @@ is something to do (migrate --dry-run, pools).`,
 		onCommand(),
 		migrateCommand(),
 		cleanupCommand(),
+		importCommand(),
 		cli.ManCommand("8"),
 		cli.VersionCommand(),
 	)

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -95,29 +93,6 @@ func (d *doctor) checkOwner(path string) {
 // groups than the system's lists do, but the store is its own and no group's.
 func (d *doctor) shutOut(o *obstacle, todo string) {
 	d.say(broken, "store", fmt.Sprintf("exipold (user %s) cannot write to its store: %s", d.helper.name, o), todo)
-}
-
-// checkMainlog sees whether exipold can read Exim's log.
-func (d *doctor) checkMainlog() {
-	for _, file := range d.plan.Mainlog {
-		_, err := os.Stat(file)
-		if errors.Is(err, fs.ErrNotExist) {
-			d.say(fine, "mainlog", file+" is not there: Exim has not logged yet", "")
-			continue
-		}
-		var o *obstacle
-		if err == nil {
-			o, err = d.helper.obstacle(file, toRead)
-		}
-		switch {
-		case err != nil:
-			d.say(warning, "mainlog", err.Error(), asRoot(file))
-		case o != nil:
-			d.say(warning, "mainlog", fmt.Sprintf("exipold (user %s) cannot read %s: %s", d.helper.name, file, o), o.mend(d.helper, toRead))
-		default:
-			d.say(fine, "mainlog", file+" can be read by exipold (user "+d.helper.name+")", "")
-		}
-	}
 }
 
 // checkSocketRights compares the socket's rights, and those of the directories above it,

@@ -24,6 +24,7 @@ import (
 	"exipol/helper"
 	"exipol/helper/server"
 	"exipol/helper/store/sqlite"
+	"exipol/helper/watch"
 )
 
 // serveOptions are the flags of serve.
@@ -32,6 +33,9 @@ type serveOptions struct {
 	maxStore                                                    size
 	connections                                                 int
 	drain                                                       time.Duration
+	gateway                                                     string
+	noWatch                                                     bool
+	mainlog                                                     logFlags
 }
 
 func serveCommand() *cobra.Command {
@@ -39,7 +43,8 @@ func serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "answer Exim's questions",
-		Long: `Answers what Exim asks on the plan's socket, reads what is said at run time, and
+		Long: `Answers what Exim asks on the plan's socket, follows Exim's main log where policies count
+what is in it, reads what is said at run time, and
 cleans up: one process for each gateway. The socket is the one that systemd passes,
 or else one of its own, with mode 0660 and Exim's group.
 
@@ -58,7 +63,10 @@ before go on as they were. SIGTERM answers what was asked and ends.`,
 		RunE: cli.Action(func(cmd *cobra.Command, _ []string) error { return serve(cmd, o) }),
 	}
 	planFlag(cmd, &o.plan)
+	addGateway(cmd, &o.gateway)
+	o.mainlog.add(cmd)
 	f := cmd.Flags()
+	f.BoolVar(&o.noWatch, "no-watch", false, "do not follow Exim's main log: another process does (exipold watch)")
 	f.StringVar(&o.socket, "socket", "", "listen here rather than on the plan's socket")
 	f.StringVar(&o.group, "group", "", "the socket's group; for the layout debian, Debian-exim by default")
 	f.StringVar(&o.metrics, "metrics", "", "serve Prometheus metrics here, as in :9234 (on loopback unless an address is given)")
@@ -78,8 +86,9 @@ type daemon struct {
 	store  *sqlite.Store
 	helper *helper.Helper
 	server *server.Server
-	scrape *scrape // nil: no metrics
-	path   string  // of the socket
+	logs   *watch.Watcher // nil: another process follows the log
+	scrape *scrape        // nil: no metrics
+	path   string         // of the socket
 }
 
 func serve(cmd *cobra.Command, o serveOptions) error {
@@ -144,6 +153,13 @@ func (d *daemon) build(ctx context.Context, p *plan.Plan) error {
 		Log:     d.log,
 	}
 	var err error
+	if options.Gateway, err = gatewayName(d.o.gateway); err != nil {
+		return err
+	}
+	lines, err := d.o.mainlog.lines()
+	if err != nil {
+		return err
+	}
 	if d.o.metrics != "" {
 		if d.scrape, err = d.listenMetrics(); err != nil {
 			return err
@@ -152,6 +168,12 @@ func (d *daemon) build(ctx context.Context, p *plan.Plan) error {
 	}
 	if d.helper, err = helper.New(ctx, p, options); err != nil {
 		return err
+	}
+	if !d.o.noWatch {
+		d.logs = watch.New(watch.Options{
+			Gateway: options.Gateway, Plan: d.helper.Plan, Counter: d.helper, Places: d.store,
+			Lines: lines, Syslog: d.o.mainlog.syslog, Log: d.log,
+		})
 	}
 	d.server = server.New(d.helper.Handle, server.Options{MaxConns: d.o.connections, Log: d.log})
 	return nil
@@ -215,6 +237,9 @@ func (d *daemon) run(ctx context.Context, ln *net.UnixListener, signals <-chan o
 	defer wg.Wait()
 	defer cancel()
 	wg.Go(func() { d.helper.Run(ctx) })
+	if d.logs != nil {
+		wg.Go(func() { _ = d.logs.Run(ctx) }) // its errors are said in the log
+	}
 	served := make(chan error, 1)
 	go func() { served <- d.server.Serve(ln) }()
 	wg.Go(func() { d.watchdog(ctx) })

@@ -34,6 +34,8 @@ type status struct {
 	Top           []policyTop    `json:"top"`
 	Allow         []said         `json:"allow"`
 	Off           []said         `json:"off"`
+	Desk          *deskStatus    `json:"desk,omitempty"` // absent where no policy has anything for the desk
+	Logs          []logStatus    `json:"logs,omitempty"` // absent where nothing is counted from a log
 }
 
 // trustedRows ends the name of the rows of the clients that a greylist trusts, or may.
@@ -45,7 +47,7 @@ type policyTop struct {
 }
 
 func statusCommand() *cobra.Command {
-	var file, socket string
+	var file, socket, exim, config, gateway string
 	var asJSON bool
 	var most int
 	cmd := &cobra.Command{
@@ -54,7 +56,9 @@ func statusCommand() *cobra.Command {
 		Long: `Prints which plans the running exipold holds, what it answered, whom each greylist
 defers, or would if it did not only observe, and why, what DNS said, the pools, how
 large the store is, each policy's busiest keys, and what was said at run time (allow,
-off). Works without a running exipold, too, as far as the store tells.
+off), open cases, the mail that they hold and how long Exim will keep it, notices that
+wait or were given up, and how far the logs were read. Works without a running exipold,
+too, as far as the store tells.
 
 The first contacts of a greylist are counted over the time in which a retry may come
 (retry), those of one that only observes over 14 days, or retry, if that is longer;
@@ -67,8 +71,18 @@ the greylist's key has them.`,
 		Args: cobra.NoArgs,
 		RunE: cli.Action(func(cmd *cobra.Command, _ []string) error {
 			return withStore(cmd, file, func(ctx context.Context, p *plan.Plan, s *sqlite.Store) error {
+				here, err := gatewayName(gateway)
+				if err != nil {
+					return err
+				}
 				st, err := gather(ctx, p, s, cmp.Or(socket, p.Socket), most)
 				if err != nil {
+					return err
+				}
+				if st.Desk, err = deskOf(ctx, p, s, time.Now(), exim, config); err != nil {
+					return err
+				}
+				if st.Logs, err = logsOf(ctx, p, s, here); err != nil {
 					return err
 				}
 				if asJSON {
@@ -82,6 +96,9 @@ the greylist's key has them.`,
 	cmd.Flags().StringVar(&socket, "socket", "", "ask here rather than on the plan's socket")
 	cmd.Flags().IntVar(&most, "top", 5, "how many of each policy's busiest keys, and of each greylist's newest first contacts")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	cmd.Flags().StringVar(&exim, "exim", "", "ask this Exim `BINARY` how long it keeps frozen mail; the usual places by default")
+	cmd.Flags().StringVar(&config, "exim-config", "", "Exim's configuration `FILE`; the binary's own by default")
+	addGateway(cmd, &gateway)
 	return cmd
 }
 
@@ -154,6 +171,10 @@ func (st status) print(out io.Writer) error {
 	if st.Running != nil {
 		printOutside(w, st.Running)
 	}
+	if st.Desk != nil {
+		st.Desk.print(w, time.Now())
+	}
+	printLogs(w, st.Logs)
 	fmt.Fprintf(w, "store\t%d KiB, schema version %d\n", st.Store.Bytes/1024, st.Store.Version)
 	for _, t := range st.Store.Tables {
 		fmt.Fprintf(w, "  %s\t%s, %d expired\n", t.Name, number(t.Rows, "row", "rows"), t.Expired)

@@ -1,0 +1,314 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"exipol/cmd/internal/eximconf"
+	"exipol/generator/plan"
+	"exipol/helper/desk"
+	"exipol/helper/follow"
+	"exipol/helper/store"
+	"exipol/helper/store/sqlite"
+)
+
+// deskStatus is what exipold status says of the abuse desk's work.
+type deskStatus struct {
+	Open           int          `json:"open"`             // cases
+	Blocking       int          `json:"blocking"`         // of them
+	Messages       int          `json:"messages"`         // that are held, in all gateways' queues
+	Held           []heldStatus `json:"held"`             // by case, the oldest message first
+	CancelledAfter string       `json:"cancelled_after"`  // Exim's timeout_frozen_after on this gateway: "7d"; "never"; "" where no Exim says it
+	Waiting        int          `json:"notices_waiting"`  //
+	GivenUp        []givenUp    `json:"notices_given_up"` //
+	after          time.Duration
+}
+
+// heldStatus is what a case holds.
+type heldStatus struct {
+	Case      int64    `json:"case"`
+	Policy    string   `json:"policy"`
+	Who       string   `json:"who"`
+	State     string   `json:"state"` // of the case
+	Messages  int      `json:"messages"`
+	Bytes     int64    `json:"bytes"`
+	Gateways  []string `json:"gateways"`
+	Oldest    string   `json:"oldest"`              // when the oldest one came in, RFC 3339
+	Cancelled string   `json:"cancelled,omitempty"` // when Exim will cancel that one, with a bounce to its sender
+	oldest    time.Time
+}
+
+// givenUp is a notice that reached nobody.
+type givenUp struct {
+	Case     int64  `json:"case"`
+	Tier     string `json:"tier"`
+	Receiver string `json:"receiver"`
+	Error    string `json:"error"`
+}
+
+// logStatus is how far a log was read.
+type logStatus struct {
+	Gateway string `json:"gateway"`
+	Log     string `json:"log"`
+	ReadAt  string `json:"read_at"`          // RFC 3339: when something of it was kept last
+	Newest  string `json:"newest,omitempty"` // RFC 3339: the time of the newest line that was read
+	File    string `json:"file,omitempty"`   // that was read last
+	Offset  int64  `json:"offset"`           // the place in it, in bytes
+	Behind  *int64 `json:"behind,omitempty"` // bytes that are not read yet; absent where this gateway cannot tell
+}
+
+// mostToldCases bounds how many cases' notices are looked at, the newest first.
+const mostToldCases = 200
+
+// deskOf is what the desk's tables say; nil where the plan needs none.
+func deskOf(ctx context.Context, p *plan.Plan, s *sqlite.Store, now time.Time, exim, config string) (*deskStatus, error) {
+	if !slices.ContainsFunc(p.Tables, func(t plan.Table) bool { return t.Name == plan.TableCase }) {
+		return nil, nil
+	}
+	d := &deskStatus{Held: []heldStatus{}, GivenUp: []givenUp{}}
+	cases, err := s.Cases(ctx, store.CaseFilter{All: true, Now: now.UnixMilli()})
+	if err != nil {
+		return nil, err
+	}
+	for i, c := range cases {
+		if c.State == store.CaseOpen {
+			d.Open++
+			if c.Blocks {
+				d.Blocking++
+			}
+		}
+		if i < mostToldCases {
+			if err := d.notices(ctx, s, c.ID); err != nil {
+				return nil, err
+			}
+		}
+	}
+	held, err := s.Held(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	d.Messages = len(held)
+	d.hold(held, cases)
+	if len(held) > 0 {
+		d.cancelled(ctx, exim, config)
+	}
+	return d, nil
+}
+
+func (d *deskStatus) notices(ctx context.Context, s *sqlite.Store, id int64) error {
+	file, err := s.Case(ctx, id)
+	if err != nil {
+		return err
+	}
+	for _, n := range file.Notices {
+		switch {
+		case strings.HasPrefix(n.Error, desk.GivenUp):
+			d.GivenUp = append(d.GivenUp, givenUp{n.Case, n.Tier, n.Receiver, strings.TrimPrefix(n.Error, desk.GivenUp)})
+		case n.Due != 0:
+			d.Waiting++
+		}
+	}
+	return nil
+}
+
+// hold sorts what is held by case.
+func (d *deskStatus) hold(held []store.Held, cases []store.Case) {
+	at := map[int64]int{}
+	for _, m := range held {
+		i, there := at[m.Case]
+		if !there {
+			i = len(d.Held)
+			at[m.Case] = i
+			d.Held = append(d.Held, heldStatus{Case: m.Case, Gateways: []string{}})
+		}
+		h := &d.Held[i]
+		h.Messages++
+		h.Bytes += m.Size
+		if !slices.Contains(h.Gateways, m.Gateway) {
+			h.Gateways = append(h.Gateways, m.Gateway)
+		}
+		if came := cameIn(m.Message, time.UnixMilli(m.Since)); h.oldest.IsZero() || came.Before(h.oldest) {
+			h.oldest = came
+		}
+	}
+	for i := range d.Held {
+		h := &d.Held[i]
+		slices.Sort(h.Gateways)
+		h.Oldest = moment(h.oldest.UnixMilli())
+		for _, c := range cases {
+			if c.ID == h.Case {
+				h.Policy, h.Who, h.State = c.Policy, c.Who, c.State
+			}
+		}
+	}
+	slices.SortFunc(d.Held, func(a, b heldStatus) int { return a.oldest.Compare(b.oldest) })
+}
+
+// cameIn is when a message came in, by its id (Exim specification, "Message identification": its first six digits are the
+// time, to the base 62): Exim counts a message's age from then, however long it is held. Where the id says something else, since.
+func cameIn(id string, since time.Time) time.Time {
+	const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	if len(id) < 7 || id[6] != '-' {
+		return since
+	}
+	seconds := int64(0)
+	for i := range 6 {
+		digit := strings.IndexByte(digits, id[i])
+		if digit < 0 {
+			return since
+		}
+		seconds = seconds*62 + int64(digit)
+	}
+	came := time.Unix(seconds, 0)
+	// A message cannot be held before it came in, and does not wait for years.
+	if came.After(since.Add(time.Hour)) || came.Before(since.AddDate(-2, 0, 0)) {
+		return since
+	}
+	return came
+}
+
+// cancelled finds out when Exim will bounce what is held.
+func (d *deskStatus) cancelled(ctx context.Context, exim, config string) {
+	if exim == "" {
+		if exim = eximconf.Find(); exim == "" {
+			return
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	c, err := eximconf.Ask(ctx, exim, config)
+	if err != nil {
+		return // the doctor says why
+	}
+	after, ok := c.CancelledAfter()
+	switch {
+	case !ok:
+		return
+	case after <= 0:
+		d.CancelledAfter = "never"
+		return
+	}
+	d.CancelledAfter, d.after = plan.Duration(after).String(), after
+	for i := range d.Held {
+		d.Held[i].Cancelled = moment(d.Held[i].oldest.Add(after).UnixMilli())
+	}
+}
+
+// mostHeld is how many cases' held mail is printed.
+const mostHeld = 20
+
+// print is the desk's part of the status for people.
+func (d *deskStatus) print(w io.Writer, now time.Time) {
+	fmt.Fprintf(w, "cases\t%d open, %d of them block\n", d.Open, d.Blocking)
+	if d.Messages > 0 {
+		after := map[string]string{"": "", "never": "; Exim keeps them"}
+		what, known := after[d.CancelledAfter]
+		if !known {
+			what = "; Exim cancels each " + d.CancelledAfter + " after it came in, with a bounce to its sender (timeout_frozen_after)"
+		}
+		fmt.Fprintf(w, "held\t%s in %s%s\n", number(d.Messages, "message", "messages"), number(len(d.Held), "case", "cases"), what)
+	}
+	for i, h := range d.Held {
+		if i == mostHeld {
+			fmt.Fprintf(w, "  and %d more\n", len(d.Held)-mostHeld)
+			break
+		}
+		left := ""
+		if d.after > 0 {
+			left = ", " + daysLeft(h.oldest.Add(d.after).Sub(now))
+		}
+		fmt.Fprintf(w, "  case %d\t%s: %s, %d KiB, on %s, the oldest of %s%s\n", h.Case, readable(h.Who), number(h.Messages, "message", "messages"), (h.Bytes+1023)/1024, readable(strings.Join(h.Gateways, ", ")), h.Oldest, left)
+	}
+	if d.Waiting > 0 {
+		fmt.Fprintf(w, "notices\t%d waiting\n", d.Waiting)
+	}
+	for _, n := range d.GivenUp {
+		fmt.Fprintf(w, "notice\tgiven up: case %d, %s, to %s: %s\n", n.Case, n.Tier, readable(n.Receiver), readable(n.Error))
+	}
+}
+
+// daysLeft is how long it will take until then, for people.
+func daysLeft(left time.Duration) string {
+	switch days := int(left / (24 * time.Hour)); {
+	case left <= 0:
+		return "cancelled at the next queue run"
+	case days == 0:
+		return "less than a day left"
+	default:
+		return number(days, "day", "days") + " left"
+	}
+}
+
+// logsOf is how far the logs were read; nil where the plan counts nothing of them.
+func logsOf(ctx context.Context, p *plan.Plan, s *sqlite.Store, gateway string) ([]logStatus, error) {
+	if !slices.ContainsFunc(p.Tables, func(t plan.Table) bool { return t.Name == plan.TableLogPlace }) {
+		return nil, nil
+	}
+	places, err := s.Places(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := []logStatus{}
+	for _, place := range places {
+		l := logStatus{Gateway: place.Gateway, Log: place.Log, ReadAt: moment(place.At)}
+		var at struct {
+			Position follow.Position `json:"position"`
+			Last     time.Time       `json:"last"`
+		}
+		if err := json.Unmarshal([]byte(place.Place), &at); err == nil {
+			if !at.Last.IsZero() {
+				l.Newest = moment(at.Last.UnixMilli())
+			}
+			if n := len(at.Position.Marks); n > 0 {
+				mark := at.Position.Marks[n-1]
+				l.File, l.Offset = mark.Name, mark.Offset
+				if place.Gateway == gateway {
+					l.Behind = behind(place.Log, mark)
+				}
+			}
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
+// behind is how many bytes of a log come after a mark, at least; nil where that cannot be seen.
+func behind(log string, mark follow.Mark) *int64 {
+	info, err := os.Stat(log)
+	if err != nil {
+		return nil
+	}
+	n := info.Size() // a new file: all of it, and what was left of the old one
+	if dev, ino := inode(info); dev == mark.Dev && ino == mark.Ino {
+		n = max(0, n-mark.Offset)
+	}
+	return &n
+}
+
+// inode is what tells a file from others.
+func inode(info os.FileInfo) (dev, ino uint64) {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return uint64(st.Dev), st.Ino //nolint:unconvert // narrower on other systems
+	}
+	return 0, 0
+}
+
+func printLogs(w io.Writer, logs []logStatus) {
+	for _, l := range logs {
+		words := "read to byte " + fmt.Sprint(l.Offset) + ", at " + l.ReadAt
+		if l.Newest != "" {
+			words += ", the newest line of " + l.Newest
+		}
+		if l.Behind != nil {
+			words += ", " + number(*l.Behind, "byte", "bytes") + " behind"
+		}
+		fmt.Fprintf(w, "log\t%s %s: %s\n", readable(l.Gateway), readable(l.Log), words)
+	}
+}
