@@ -79,4 +79,3 @@ func TestDigest(t *testing.T) {
 		t.Errorf("%d mails", len(mails()))
 	}
 }
-

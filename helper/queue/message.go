@@ -16,7 +16,7 @@
 //
 // # Which commands
 //
-// All of this was seen with Exim 4.96.
+// All of this was seen with Exim 4.94.2, 4.96, 4.98.2 and 4.100.1.
 //
 //   - A frozen message is let go with -Mt and then -Mc. -Mt alone leaves it to the next queue run,
 //     in half an hour or so; -Mc does nothing to a frozen message. -M would do both, but
