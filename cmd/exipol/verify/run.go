@@ -200,31 +200,6 @@ var logTime = regexp.MustCompile(`(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d `)
 // messageID is what a log line begins with that is about a message.
 var messageID = regexp.MustCompile(`(?m)^[0-9A-Za-z]{6}-[0-9A-Za-z]{6,11}-[0-9A-Za-z]{2,4} `)
 
-// relayID has Exim expand relay_id, of no host. That it finds nothing, or cannot look where the site's
-// gateways can, is no fault.
-func (b *bench) relayID(ctx context.Context, expansion string) error {
-	if expansion == "" {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, sessionWait)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, b.exim, "-C", b.config(), "-be")
-	cmd.Stdin = strings.NewReader(expansion + "\n")
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Run(); ctx.Err() != nil {
-		return fmt.Errorf("%s -be: %w", b.exim, cmp.Or(err, ctx.Err()))
-	}
-	_, failed, found := strings.Cut(out.String(), "Failed: ")
-	if found && !elsewhere.MatchString(failed) {
-		b.faults = append(b.faults, Fault{"expanding relay_id", b.clean(failed)})
-	}
-	return nil
-}
-
-// elsewhere is how Exim says of an expansion that it failed for what there is, not for what it is.
-var elsewhere = regexp.MustCompile(`"fail" requested|failed to open |lookup of .* gave DEFER|: No such file or directory|: Permission denied`)
-
 // trouble is how Exim speaks of what it could not do. What the text itself logs
 // begins with "exipol:".
 var trouble = regexp.MustCompile(`statement skipped|failed to expand|error in ACL|Temporary local problem|Unexpected failure|malformed|yntax error|unknown |invalid |missing |not allowed|cannot |can't |\) failed`)
