@@ -32,6 +32,9 @@ var built = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	buildDir = dir
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // those who run as Exim's user get in
+		return "", err
+	}
 	path := filepath.Join(dir, "exipold")
 	if out, err := exec.Command("go", "build", "-o", path, "exipol/cmd/exipold").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build exipold: %w\n%s", err, out)
@@ -45,6 +48,8 @@ type daemon struct {
 	exe  string
 	plan string
 	log  string
+	args []string        // of serve, further ones
+	as   func(*exec.Cmd) // if set: has it run as somebody else
 
 	cmd    *exec.Cmd
 	exited chan struct{}
@@ -77,8 +82,12 @@ func (d *daemon) start() error {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command(d.exe, "serve", "--plan", d.plan, "--group", d.s.ID.Group, "--log-level", "warn")
+	args := []string{"serve", "--plan", d.plan, "--group", d.s.ID.Group, "--log-level", "warn"}
+	cmd := exec.Command(d.exe, append(args, d.args...)...)
 	cmd.Stderr = log
+	if d.as != nil {
+		d.as(cmd)
+	}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start exipold: %w", err)
 	}

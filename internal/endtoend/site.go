@@ -53,6 +53,7 @@ type Site struct {
 
 	t      eximtest.T
 	helper *running
+	store  string // another site's store, "" for one of its own
 }
 
 // Options of a site.
@@ -119,7 +120,7 @@ func (s *Site) Compile(policies string, o Options) {
 	case eximtest.Upstream:
 		layout, acls = "upstream", ""
 	default:
-		for _, stage := range []string{"connect", "helo", "mail", "rcpt", "predata", "dkim", "data"} {
+		for _, stage := range []string{"connect", "helo", "auth", "mail", "rcpt", "predata", "dkim", "data", "not_smtp"} {
 			acl := "" // the bed has none
 			if _, set := s.Bed.Site[stage]; set || stage == "rcpt" {
 				acl = "acl_check_" + stage
@@ -153,7 +154,12 @@ func text(diags diag.List) string {
 
 func (s *Site) directory() string { return s.Path("exipol") }
 
-func (s *Site) storePath() string { return s.Path("state/exipol.db") }
+func (s *Site) storePath() string {
+	if s.store != "" {
+		return s.store
+	}
+	return s.Path("state/exipol.db")
+}
 
 // install follows INSTALL.txt.
 func (s *Site) install() {

@@ -98,3 +98,7 @@ func (id Identity) attributes() *syscall.SysProcAttr {
 	}
 	return a
 }
+
+// Become has a command run as this identity, in a process group of its own: a program that
+// is to share files and Exim's rights with the bed.
+func (id Identity) Become(cmd *exec.Cmd) { cmd.SysProcAttr = id.attributes() }

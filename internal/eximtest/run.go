@@ -125,6 +125,18 @@ func (b *Bed) Stop() {
 	b.daemon = nil
 }
 
+// Kill ends the daemon, its sessions and its deliveries as a crash of all of them would
+// (SIGKILL). [Bed.Start] starts it again.
+func (b *Bed) Kill() {
+	if b.daemon == nil {
+		return
+	}
+	_ = syscall.Kill(-b.daemon.Process.Pid, syscall.SIGKILL)
+	<-b.exited
+	b.daemon = nil
+	b.endStragglers()
+}
+
 // Reload has the daemon read its configuration again (SIGHUP), and waits until it
 // has.
 func (b *Bed) Reload() {
