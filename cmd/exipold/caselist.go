@@ -137,7 +137,7 @@ func printCase(out io.Writer, f store.CaseFile) error {
 	fmt.Fprintf(w, "state\t%s\n", caseState(f.Case))
 	counted := ""
 	if f.Rate != "" {
-		counted = fmt.Sprintf(": %d counted, over %s", f.Counted, f.Rate)
+		counted = fmt.Sprintf(": %s, over %s", store.Tally(f.Counted, f.Rate), f.Rate)
 	}
 	fmt.Fprintf(w, "opened\t%s on %s%s\n", rfc3339(f.Opened), readable(f.Gateway), counted)
 	fmt.Fprintf(w, "held\t%s\n", desk.HeldWords(f.Held))

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -142,6 +143,9 @@ func runWatch(cmd *cobra.Command, o watchOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50) // as in serve
+	}
 	var now judges
 	if err := now.take(p, s, gateway); err != nil {
 		return err

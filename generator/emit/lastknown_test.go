@@ -29,7 +29,13 @@ func TestLastKnown(t *testing.T) {
 		return wire.Answer{Verdict: verdict, By: by, Add: add}.String()
 	}
 	deny, hold := said(plan.Deny, "limit.bounces/stop/block"), said(plan.Freeze, "limit.stolen/stop/block", "limit.stolen/stop/block")
+	until := func(d time.Duration) string {
+		return wire.Answer{Verdict: plan.Deny, By: "limit.bounces/stop/block", Until: time.Now().Add(d).Unix()}.String()
+	}
 	file := blockedFile(
+		[2]string{wire.BlockedKey("limit.bounces", "auth:ended"), until(-time.Second)},
+		[2]string{wire.BlockedKey("limit.bounces", "auth:lasts"), until(time.Hour)},
+		[2]string{wire.BlockedKey("limit.bounces", "auth:for ever"), strings.Replace(deny, " waive", " until=99999999999999999999 waive", 1)},
 		[2]string{wire.BlockedKey("limit.bounces", "auth:bad; $(id)"), deny},
 		[2]string{wire.BlockedKey("limit.bounces", "relay:203.0.113.9"), deny},
 		[2]string{wire.BlockedKey("limit.bounces", "relay:2001:db8:9::1"), deny},
@@ -53,6 +59,7 @@ func TestLastKnown(t *testing.T) {
 		t.Run(mode.String(), func(t *testing.T) {
 			t.Parallel()
 			for who, want := range map[string]blockedFate{
+				"ended": {250, false}, "lasts": {550, false}, "for ever": {550, false},
 				"bad; $(id)": {550, false}, "BAD; $(id)": {250, false}, "good": {250, false}, "held": {250, true}, "rubbish": {250, false}, "two": {550, false},
 				"early": {250, true}, "203.0.113.9": {550, false}, "203.0.113.10": {250, false}, "2001:db8:9::1": {550, false}, "": {550, false},
 			} {

@@ -15,6 +15,7 @@ type Answer struct {
 	Delay   int64    // seconds to wait before the verdict
 	DelayBy string   // who wants the longest wait; "" for none
 	Add     []string // tiers whose headers are to be added
+	Until   int64    // in the file plan.Blocked: when the block ends, Unix seconds; 0: not by itself
 	Waive   string   // one of the waivers; "" is WaiveNo
 	Would   string   // what observing policies would have decided, "" for nothing
 	WouldBy string   //
@@ -40,6 +41,9 @@ func (a Answer) String() string {
 		add("delayby", a.DelayBy)
 	}
 	add("add", strings.Join(a.Add, ","))
+	if a.Until > 0 {
+		add("until", strconv.FormatInt(a.Until, 10))
+	}
 	add("would", a.Would)
 	add("wouldby", a.WouldBy)
 	add("why", strings.Join(a.Why, ","))
@@ -92,6 +96,12 @@ func ParseAnswer(s string) (Answer, error) {
 				return a, fmt.Errorf("answer %q: delay: %w", s, err)
 			}
 			a.Delay = int64(n)
+		case "until":
+			n, err := strconv.ParseUint(value, 10, 63)
+			if err != nil {
+				return a, fmt.Errorf("answer %q: until: %w", s, err)
+			}
+			a.Until = int64(n)
 		case "delayby":
 			a.DelayBy = value
 		case "add":

@@ -192,7 +192,7 @@ func (t telling) ownerLetter(to string) letter {
 	b.WriteString("\n")
 	switch {
 	case ok && t.file.Rate != "" && t.notice.Tier == t.file.Tier:
-		say("The server counts %s. Of late there were %d; over %s it takes notice.", countedWords(limit), t.file.Counted, t.file.Rate)
+		say("The server counts %s. Of late: %s; over %s it takes notice.", countedWords(limit), store.Tally(t.file.Counted, t.file.Rate), t.file.Rate)
 	case ok:
 		say("The server counts %s. Of late there were too many.", countedWords(limit))
 	default:

@@ -41,7 +41,7 @@ func (e *Engine) LastKnown(r *Runtime, now time.Time) []string {
 			continue
 		}
 		b := tier.Block
-		a := wire.Answer{Verdict: b.Verdict, By: plan.BlockRef(l.ref, tier.Name)}
+		a := wire.Answer{Verdict: b.Verdict, By: plan.BlockRef(l.ref, tier.Name), Until: (s.Until + 999) / 1000}
 		if accepts(b.Verdict) && len(b.AddHeader) > 0 {
 			a.Add = []string{a.By}
 		}

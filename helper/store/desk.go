@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"strings"
 
 	"exipol/helper/engine"
 )
@@ -112,6 +114,14 @@ type Audit struct {
 	Who     string
 	Did     string // opened, raised, released, removed, ended
 	Why     string
+}
+
+// Tally is what was counted, for people: "101 counted", or "42%" where the rate is a share.
+func Tally(counted int64, rate string) string {
+	if strings.Contains(rate, "%") {
+		return fmt.Sprintf("%d%%", counted)
+	}
+	return fmt.Sprintf("%d counted", counted)
 }
 
 // Decision is what the desk decides.

@@ -117,7 +117,7 @@ func (s *session) putStanding(c sqldriver.Conn, st engine.Standing, span int64) 
 func (s *session) told(c sqldriver.Conn, id int64, did string, since int64, w engine.OpenCase) error {
 	who, why := w.By, w.Why
 	if who == "" {
-		who, why = "exipold", fmt.Sprintf("tier %s: %d counted, over %s", w.Tier, w.Counted, w.Rate)
+		who, why = "exipold", fmt.Sprintf("tier %s: %s, over %s", w.Tier, store.Tally(w.Counted, w.Rate), w.Rate)
 	}
 	if err := s.audit(c, id, store.Audit{At: w.At, Gateway: w.Gateway, Who: who, Did: did, Why: why}); err != nil {
 		return err
