@@ -106,6 +106,7 @@ var words = map[string]string{
 	"engine": module + "helper/engine", "store": module + "helper/store", "normalize": module + "helper/normalize",
 	"and the driver": "modernc.org/sqlite", "which nobody else imports": "",
 	"recent": module + "helper/recent", "dns": module + "helper/dns",
+	"follow": module + "helper/follow", "mainlog": module + "helper/mainlog", "queue": module + "helper/queue",
 	"renameio": "github.com/google/renameio/v2", "spf": "blitiri.com.ar/go/spf",
 	"dnsmessage": "golang.org/x/net/dns/dnsmessage", "publicsuffix": "golang.org/x/net/publicsuffix",
 }
