@@ -67,6 +67,9 @@ type Options struct {
 	Line  int // lines beyond that length are cut; default 1 MiB
 	Keep  int // a batch stays valid for so many further calls of Next, for who reads ahead; default 0
 
+	// Idle is called, if it is set, when Next has found nothing and is about to wait.
+	Idle func()
+
 	Poll     time.Duration // how soon to look again, when nothing was there; default 250 ms
 	PollMost time.Duration // and when there has been nothing for a while; default 1 s
 	// Linger is how long to look for late lines in a file that has been replaced; default
@@ -236,6 +239,9 @@ func (r *Reader) Next(ctx context.Context) (Batch, error) {
 			return Batch{}, io.EOF
 		case state == atEnd:
 			r.told = ""
+		}
+		if r.opt.Idle != nil {
+			r.opt.Idle()
 		}
 		if err := r.sleep(ctx); err != nil {
 			return Batch{}, err

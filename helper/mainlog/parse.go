@@ -50,25 +50,33 @@ func Glance(line []byte, o *Options) (kind Kind, id []byte, ok bool) {
 }
 
 // Skim is Glance for those who read millions of lines, and have no use for deliveries and deferrals, which are most of
-// them: of lines in the usual form it takes it that the time is one, and of deliveries that the id is.
+// them. Of a line that has its blanks and dashes where time and id have theirs it takes the rest on trust:
+// who needs more than its kind and id has it parsed, and learns whether they are any.
 func Skim(line []byte, o *Options) (kind Kind, id []byte, ok bool) {
 	// 2026-11-22 05:34:30 ABCDEF-GHIJKL-MN => ...
-	if len(line) < 46 || line[4] != '-' || line[10] != ' ' || line[13] != ':' || line[19] != ' ' || line[26] != '-' {
+	if len(line) < 46 || line[10] != ' ' || line[13] != ':' || line[19] != ' ' || line[26] != '-' {
 		return Glance(line, o)
 	}
-	n := 16
-	if line[33] != '-' || line[36] != ' ' {
-		n = 23
+	n := 36
+	if line[36] != ' ' || line[33] != '-' {
+		if n = 43; line[43] != ' ' || line[38] != '-' {
+			return Glance(line, o)
+		}
 	}
-	b := line[20+n:]
-	if len(b) > 3 && b[0] == ' ' && b[3] == ' ' && (b[2] == '>' || b[2] == '=') && (b[1] == '=' || b[1] == '-') {
-		return flag(b[1], b[2]), nil, true
+	b := line[n+1:]
+	if len(b) > 3 && b[2] == ' ' {
+		switch {
+		case b[1] == '>' && (b[0] == '=' || b[0] == '-'), b[0] == '=' && b[1] == '=':
+			return flag(b[0], b[1]), nil, true
+		case b[0] == '<' && b[1] == '=':
+			return Arrived, line[20:n:n], true
+		}
 	}
-	if idLength(line[20:]) != n {
-		return Glance(line, o)
+	if string(b) == "Completed" {
+		return Completed, line[20:n:n], true
 	}
-	kind, _ = kindOf(b[1:])
-	return kind, line[20 : 20+n : 20+n], true
+	kind, _ = kindOf(b)
+	return kind, line[20:n:n], true
 }
 
 // words begin the lines that are no deliveries.

@@ -20,7 +20,7 @@ const (
 	part      = 400 // writes of a kind in one transaction
 	mostGone  = 10 * part
 	leastKept = 16 // happenings
-	mostKept  = 1024
+	mostKept  = 4096
 	holding   = 25 * time.Millisecond // how long a transaction may last
 )
 
@@ -73,7 +73,7 @@ func (f *follower) arrivals() (puts []engine.Write, others map[uint64]bool) {
 		e, _ := mainlog.Parse(f.flights.text(p), f.lines)
 		a := f.wants.arrivalOf(&e)
 		expires := e.Time.Add(keepArrival)
-		if !owned(a, &e) || !expires.After(f.now) {
+		if len(e.ID) == 0 || !owned(a, &e) || !expires.After(f.now) {
 			others[p.hash] = true
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"exipol/generator/plan"
@@ -23,7 +24,7 @@ type follower struct {
 	plan    *plan.Plan
 	wants   *wants // of plan
 	lines   mainlog.Options
-	joiner  mainlog.Joiner
+	bounces atomic.Bool // the plan counts them
 	flights *flights
 	numbers numbers
 	last    time.Time // of the line that was parsed last
@@ -42,29 +43,11 @@ type pending struct {
 	gone       []string // messages that the store may know
 	position   follow.Position
 	since      time.Time // when the first of it was read; zero: there is nothing
+	torn       bool      // a line that syslog split has begun and not ended
 }
 
 func newFollower(log string, o *Options) *follower {
 	return &follower{log: log, o: o, most: leastKept, said: Status{Log: log}}
-}
-
-const (
-	// segment is the most lines of which the last has a place: what is kept at once is whole ones.
-	segment = 256
-	// chunk is how many bytes are asked for at once.
-	chunk = 128 << 10
-	// ahead is how many segments are read ahead.
-	ahead = 16
-	// longest is the most bytes of a line; Exim's have 8 KiB.
-	longest = 60000
-	// lookBack is how far back a new follower begins: a message that came then may fail now.
-	lookBack = keepArrival
-)
-
-// segmentOf is a batch, or why there is none.
-type segmentOf struct {
-	follow.Batch
-	err error
 }
 
 // run follows the log until ctx ends.
@@ -89,41 +72,38 @@ func sleep(ctx context.Context, d time.Duration) {
 // session goes on from the place that is stored, until ctx ends or, with Once, the log does.
 func (f *follower) session(ctx context.Context) error {
 	f.plan, f.lines = nil, f.o.Lines
-	f.joiner = mainlog.Joiner{Options: f.lines}
 	f.flights, f.p = newFlights(), pending{}
 	from, err := f.recall(ctx)
 	if err != nil {
 		return err
 	}
+	f.use(f.o.Plan())
 	o := f.o.Follow
 	o.Path, o.From, o.Once = f.log, from, f.o.Once
 	o.Since = f.o.Clock().Add(-lookBack)
-	o.Lines, o.Bytes, o.Line, o.Keep = segment, chunk, longest, ahead+2
-	r, err := follow.Open(o)
-	if err != nil {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	groups := make(chan *group, ahead)
+	r := &reader{lines: f.lines, syslog: f.o.Syslog, bounces: &f.bounces, clock: f.o.Clock}
+	if err := r.open(ctx, o, groups); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	segments := make(chan segmentOf, ahead)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		readAhead(ctx, r, segments)
+		r.run(ctx, groups)
 	}()
-	err = f.work(ctx, segments)
+	err = f.work(ctx, groups)
 	cancel()
 	<-done
 	return errors.Join(err, r.Close())
 }
 
-// readAhead reads until ctx ends or, with Once, the first error or the end.
-func readAhead(ctx context.Context, r *follow.Reader, to chan<- segmentOf) {
-	for ctx.Err() == nil {
-		b, err := r.Next(ctx)
-		select {
-		case to <- segmentOf{b, err}:
-		case <-ctx.Done():
-		}
+// use takes a plan.
+func (f *follower) use(p *plan.Plan) {
+	if p != f.plan {
+		f.plan, f.wants = p, wantsOf(p)
+		f.bounces.Store(f.wants.event(plan.Bounce))
 	}
 }
 
@@ -135,8 +115,8 @@ const (
 	someday = 5 * time.Second
 )
 
-// work reads segments and keeps what they say.
-func (f *follower) work(ctx context.Context, segments <-chan segmentOf) error {
+// work takes what was read, and keeps what it says.
+func (f *follower) work(ctx context.Context, groups <-chan *group) error {
 	t := time.NewTimer(0)
 	defer t.Stop()
 	for {
@@ -145,28 +125,35 @@ func (f *follower) work(ctx context.Context, segments <-chan segmentOf) error {
 			t.Reset(wait)
 			due = t.C
 		}
-		var err error
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-due:
-			err = f.commit(ctx)
-		case s := <-segments:
-			switch {
-			case s.err == io.EOF:
-				return f.end(ctx)
-			case s.err != nil && (f.o.Once || ctx.Err() != nil):
-				return s.err
-			case s.err != nil:
-				f.trouble(reading, s.err)
-			default:
-				err = f.take(ctx, &s.Batch)
+			if err := f.commit(ctx); err != nil {
+				return err
+			}
+		case g := <-groups:
+			for i := range g.n {
+				if end, err := f.next(ctx, &g.all[i]); end || err != nil {
+					return err
+				}
 			}
 		}
-		if err != nil {
-			return err
-		}
 	}
+}
+
+// next takes a segment; end says that it was the last.
+func (f *follower) next(ctx context.Context, s *segment) (end bool, err error) {
+	switch {
+	case s.err == nil:
+		return false, f.take(ctx, s)
+	case s.err == io.EOF:
+		return true, f.end(ctx)
+	case f.o.Once || ctx.Err() != nil:
+		return true, s.err
+	}
+	f.trouble(reading, s.err)
+	return false, nil
 }
 
 // due is how long to wait for more before what there is is kept.
@@ -174,7 +161,7 @@ func (f *follower) due() (wait time.Duration, ok bool) {
 	switch {
 	case f.p.since.IsZero():
 		return 0, false
-	case f.joiner.Waiting() > 0:
+	case f.p.torn:
 		wait = time.Until(f.p.since.Add(torn))
 	case len(f.p.happenings) > 0:
 		wait = min(quiet, time.Until(f.p.since.Add(soon)))
@@ -191,82 +178,69 @@ const torn = 10 * time.Second
 // enough says whether what was read is to be kept without waiting for more.
 func (f *follower) enough() bool {
 	age := time.Since(f.p.since)
-	if f.joiner.Waiting() > 0 && age < torn && len(f.p.happenings) < mostKept {
+	if f.p.torn && age < torn && len(f.p.happenings) < mostKept {
 		return false
 	}
 	return len(f.p.happenings) >= f.most || len(f.p.gone) >= mostGone || f.flights.full() ||
 		age > someday || len(f.p.happenings) > 0 && age > soon
 }
 
-// take reads a segment, and keeps all where that is enough for once.
-func (f *follower) take(ctx context.Context, b *follow.Batch) error {
+// take takes in a segment, and keeps all where that is enough for once.
+func (f *follower) take(ctx context.Context, s *segment) error {
 	f.now = f.o.Clock()
 	f.lines.Now = f.now
 	if f.p.since.IsZero() {
 		f.p.since = time.Now()
 	}
-	if p := f.o.Plan(); p != f.plan {
-		f.plan, f.wants = p, wantsOf(p)
-	}
+	f.use(f.o.Plan())
 	f.well(reading)
-	for _, g := range b.Gaps {
+	for _, g := range s.gaps {
 		f.gap(g)
 		if g.Why == follow.Changed { // it is read again
 			f.numbers, f.last = numbers{}, time.Time{}
 		}
 	}
-	strange := f.read(b.Lines)
-	f.p.position = b.Position
-	f.noteRead(len(b.Lines), strange)
+	for i := range s.items {
+		f.item(s, &s.items[i])
+	}
+	f.p.position, f.p.torn = s.position, s.torn
+	f.noteRead(s.lines, s.strange)
 	if f.enough() {
 		return f.commit(ctx)
 	}
 	return nil
 }
 
-// read looks at lines, in the order of the log, and returns how many are none of an Exim's.
-func (f *follower) read(lines [][]byte) (strange int) {
-	for _, line := range lines {
-		if f.o.Syslog {
-			var whole bool
-			if line, whole = f.joiner.Add(line); !whole {
-				continue
-			}
+// item takes in one line.
+func (f *follower) item(s *segment, it *item) {
+	switch it.kind {
+	case mainlog.Arrived, mainlog.FakeRejected:
+		f.flights.add(it.id, it.line)
+		f.arrived(it.line)
+	case mainlog.Completed:
+		if f.flights.gone(it.id) {
+			f.p.gone = append(f.p.gone, string(it.id))
 		}
-		kind, id, ok := mainlog.Skim(line, &f.lines)
-		if !ok {
-			strange++
-			continue
-		}
-		switch kind {
-		case mainlog.Arrived, mainlog.FakeRejected:
-			if len(id) > 0 {
-				f.flights.add(id, line)
-				f.arrived(line)
-			}
-		case mainlog.Completed:
-			if f.flights.gone(id) {
-				f.p.gone = append(f.p.gone, string(id))
-			}
-		case mainlog.Failed:
-			f.failed(id, line)
-		case mainlog.Rejected:
-			f.rejected(line)
-		case mainlog.AuthFailed:
-			f.authFailed(line)
-		}
+	case mainlog.Failed:
+		f.failed(&s.failures[it.failure], it.line)
+	case mainlog.Rejected:
+		f.rejected(it.line)
+	case mainlog.AuthFailed:
+		f.authFailed(it.line)
 	}
-	return strange
 }
 
-// parse takes a line apart, and finds out when it was: an hour that comes twice is the later one if
-// the line before was.
+// parse takes a line apart, and finds out when it was.
 func (f *follower) parse(line []byte) (e mainlog.Entry, at time.Time, ok bool) {
-	e, ok = mainlog.Parse(line, f.lines)
-	if !ok {
-		return e, at, false
+	if e, ok = mainlog.Parse(line, f.lines); ok {
+		at = f.when(&e)
 	}
-	at = e.Time
+	return e, at, ok
+}
+
+// when is the time of a line: of an hour that comes twice the later one, if the line before was.
+func (f *follower) when(e *mainlog.Entry) time.Time {
+	at := e.Time
 	if e.Repeated && at.Before(f.last.Add(-time.Minute)) {
 		if _, end := at.ZoneBounds(); !end.IsZero() {
 			_, here := at.Zone()
@@ -277,7 +251,7 @@ func (f *follower) parse(line []byte) (e mainlog.Entry, at time.Time, ok bool) {
 		}
 	}
 	f.last = at
-	return e, at, true
+	return at
 }
 
 // end keeps the rest.

@@ -1,7 +1,6 @@
 package watch
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
@@ -27,7 +26,12 @@ type sum string
 
 // sumOf hashes parts, none of which holds a zero byte and means another thing with it.
 func sumOf(parts ...[]byte) sum {
-	all := sha256.Sum256(bytes.Join(parts, []byte{0}))
+	var buf [512]byte
+	text := buf[:0]
+	for _, p := range parts {
+		text = append(append(text, p...), 0)
+	}
+	all := sha256.Sum256(text)
 	return sum(base64.RawURLEncoding.EncodeToString(all[:16]))
 }
 

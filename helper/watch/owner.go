@@ -99,19 +99,19 @@ func (f *follower) recent(event string, at time.Time) bool {
 }
 
 // failed reads a line about an address that failed for good.
-func (f *follower) failed(id, line []byte) {
-	if !f.wants.event(plan.Bounce) || len(id) == 0 {
+func (f *follower) failed(e *mainlog.Entry, line []byte) {
+	if !f.wants.event(plan.Bounce) || len(e.ID) == 0 {
 		return
 	}
-	arrival, state, known := f.flights.line(id)
+	arrival, state, known := f.flights.line(e.ID)
 	if known && state == nobody {
 		return
 	}
-	e, at, ok := f.parse(line)
-	if !ok || !f.recent(plan.Bounce, at) {
+	at := f.when(e)
+	if !f.recent(plan.Bounce, at) {
 		return
 	}
-	h := f.happen(plan.Bounce, &e, at, line)
+	h := f.happen(plan.Bounce, e, at, line)
 	h.Client, h.Helo = netip.Addr{}, ""      // that is the remote side's
 	if mainlog.Same(e.Address, e.Original) { // which has its quotes
 		e.Address, e.Original = e.Original, nil
@@ -130,7 +130,7 @@ func (f *follower) failed(id, line []byte) {
 	came, _ := mainlog.Parse(arrival, f.lines)
 	a := f.wants.arrivalOf(&came)
 	if !owned(a, &came) {
-		f.flights.nobodys(id)
+		f.flights.nobodys(e.ID)
 		return
 	}
 	h.of(a)
@@ -139,7 +139,7 @@ func (f *follower) failed(id, line []byte) {
 
 // arrived reads the arrival of a message, where it is a login as well.
 func (f *follower) arrived(line []byte) {
-	if !f.wants.event(plan.Login) || !bytes.Contains(line, []byte(" A=")) {
+	if !f.wants.logins || !bytes.Contains(line, []byte(" A=")) {
 		return
 	}
 	e, at, ok := f.parse(line)
@@ -159,7 +159,7 @@ func (f *follower) login(h happening, e *mainlog.Entry) {
 
 // rejected reads a command that was refused.
 func (f *follower) rejected(line []byte) {
-	recipients, logins := f.wants.event(plan.RejectedRecipient), f.wants.event(plan.Login)
+	recipients, logins := f.wants.event(plan.RejectedRecipient), f.wants.logins
 	if !recipients && !logins {
 		return
 	}

@@ -63,7 +63,7 @@ func TestStore(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 1))
 	for n := range 25 {
 		var b []byte
-		for range 40 {
+		for range 25 {
 			b = append(b, log.Second()...)
 		}
 		f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)

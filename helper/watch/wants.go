@@ -12,6 +12,7 @@ import (
 type wants struct {
 	traffic map[string]map[string]bool // by event: whose
 	horizon map[string]time.Duration   // by event: what is older counts no more
+	logins  bool                       // plan.Login is among them: asked for every message
 	relays  []netip.Prefix
 	domains map[string]bool // the site's own, as far as the plan names them
 }
@@ -59,6 +60,7 @@ func (w *wants) add(event string, l *plan.Limit) {
 	if event == plan.AuthFailure && l.Traffic == plan.Inbound { // who failed to log in is a stranger, whatever his address
 		w.traffic[event][plan.Relay] = true
 	}
+	w.logins = w.logins || event == plan.Login
 	longest := w.horizon[event]
 	if event == plan.Bounce {
 		longest = max(longest, day)

@@ -8,6 +8,7 @@
 //	go run ./internal/bench              about three minutes
 //	go run ./internal/bench -rounds 15   longer, and steadier
 //	go run ./internal/bench -only lists  what lists and pools cost that are long
+//	go run ./internal/bench -only log    how fast a main log is followed
 //	go run ./internal/bench -only day    what greylisting keeps out, and who waits for it
 //
 // Nothing is measured that is not checked: each answer must be the right one. The
@@ -39,6 +40,8 @@ type options struct {
 	only       string
 	seed       uint64
 	daySize    float64
+	logSize    int
+	logRounds  int
 	exipold    string
 }
 
@@ -57,6 +60,24 @@ func main() {
 		fmt.Fprintln(os.Stderr, "go-echo:", serveEcho(os.Args[2]))
 		os.Exit(1)
 	}
+	if len(os.Args) > 2 {
+		var err error
+		switch {
+		case os.Args[1] == "count-log":
+			err = countLog(os.Args[2])
+		case os.Args[1] == "write-log" && len(os.Args) == 6:
+			err = writeLog(os.Args[2], os.Args[3], os.Args[4], os.Args[5])
+		default:
+			err = flag.ErrHelp
+		}
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintf(os.Stderr, "%s: %v\n", os.Args[1], err)
+			os.Exit(1)
+		}
+	}
 	b := &bench{}
 	flag.IntVar(&b.o.rounds, "rounds", 5, "rounds of questions on the socket")
 	flag.DurationVar(&b.o.slice, "slice", 400*time.Millisecond, "how long each load of a round lasts")
@@ -65,9 +86,11 @@ func main() {
 	flag.IntVar(&b.o.keys, "keys", 1000000, "new keys to fill exipold with, for its memory")
 	flag.DurationVar(&b.o.fill, "fill", 30*time.Second, "how long to fill a server over its socket; exipold gets the rest from another process")
 	flag.IntVar(&b.o.peerKeys, "greylistd-keys", 250000, "the most to fill greylistd with; its memory is extrapolated to -keys")
-	flag.StringVar(&b.o.only, "only", "socket,memory,exim", "the parts to run; there are also lists, long ones, and day, a day of mail replayed to greylisters")
+	flag.StringVar(&b.o.only, "only", "socket,memory,exim", "the parts to run; there are also lists, long ones, log, a main log, and day, a day of mail replayed to greylisters")
 	flag.Uint64Var(&b.o.seed, "seed", 1, "which day of mail")
 	flag.Float64Var(&b.o.daySize, "day-size", 1, "how much mail it has")
+	flag.IntVar(&b.o.logSize, "log-size", 1024, "MiB of main log")
+	flag.IntVar(&b.o.logRounds, "log-rounds", 5, "rounds of reading it")
 	flag.StringVar(&b.o.exipold, "exipold", "", "an exipold to measure, in place of one built from this tree")
 	flag.Parse()
 	os.Exit(b.main())
@@ -113,7 +136,7 @@ func (b *bench) run() {
 	for _, part := range []struct {
 		name string
 		run  func()
-	}{{"socket", b.socket}, {"memory", b.memory}, {"exim", b.exim}, {"lists", b.lists}, {"day", b.day}} {
+	}{{"socket", b.socket}, {"memory", b.memory}, {"exim", b.exim}, {"lists", b.lists}, {"log", b.log}, {"day", b.day}} {
 		if slices.Contains(strings.Split(b.o.only, ","), part.name) {
 			b.logf("part %s", part.name)
 			part.run()
