@@ -28,7 +28,7 @@ func (h *Helper) Count(ctx context.Context, f func(tx engine.Transaction, count 
 	}
 	h.hits.add(out.Hits, now)
 	if engine.Opens(out.Writes) {
-		h.refresh(context.WithoutCancel(ctx))
+		h.opened(ctx)
 	}
 	return nil
 }

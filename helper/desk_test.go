@@ -257,3 +257,76 @@ func TestRefreshes(t *testing.T) {
 		t.Errorf("%d lines in the file", n)
 	}
 }
+
+// TestForeignHands: what somebody else did to the file is mended at the next reading, and what has not
+// changed is not written again.
+func TestForeignHands(t *testing.T) {
+	b := newBenchBy(t, testplan.Desk)
+	for range 4 {
+		b.ask(b.rcpt("bob", true))
+	}
+	want := b.blockedFile()
+	before, err := os.Stat(b.p.Blocked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		b.refresh(t.Context())
+		b.pass(blockedAgain)
+	}
+	if after, err := os.Stat(b.p.Blocked); err != nil || !os.SameFile(before, after) {
+		t.Errorf("written again: %v", err)
+	}
+	for _, hand := range []func() error{
+		func() error { return os.Remove(b.p.Blocked) },
+		func() error { return os.WriteFile(b.p.Blocked, nil, 0o640) },
+	} {
+		if err := hand(); err != nil {
+			t.Fatal(err)
+		}
+		b.refresh(t.Context())
+		if got := b.blockedFile(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// TestOtherPolicies: a new plan that has the policy no more leaves nothing of its blocks in the file, and says so once.
+func TestOtherPolicies(t *testing.T) {
+	b := newBenchBy(t, testplan.Desk)
+	for range 4 {
+		b.ask(b.rcpt("bob", true))
+	}
+	p := testplan.Desk(b.dir)
+	for i := range p.Limits {
+		if p.Limits[i].Name == "stolen" {
+			p.Limits[i].Name = "thieves"
+		}
+	}
+	for i := range p.Stages {
+		for _, asks := range [][]plan.Ask{p.Stages[i].Before, p.Stages[i].After} {
+			for j := range asks {
+				for k, ref := range asks[j].Policies {
+					if ref == "limit.stolen" {
+						asks[j].Policies[k] = "limit.thieves"
+					}
+				}
+			}
+		}
+	}
+	if err := p.Seal(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Take(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		b.refresh(t.Context())
+	}
+	if got := b.blockedFile(); got != "" {
+		t.Errorf("%q", got)
+	}
+	if n := strings.Count(b.log.String(), "policies=limit.stolen"); n != 1 {
+		t.Errorf("said %d times:\n%s", n, b.log)
+	}
+}

@@ -111,7 +111,7 @@ func (h *Helper) write(ctx context.Context, a *asked) (engine.Decision, error) {
 	d := *made.Load()
 	if engine.Opens(d.Writes) {
 		// The next question may be one that the block is about.
-		h.refresh(context.WithoutCancel(ctx))
+		h.opened(ctx)
 	}
 	return d, nil
 }

@@ -3,6 +3,7 @@ package policies_test
 import (
 	"bytes"
 	"io/fs"
+	"maps"
 	"slices"
 	"testing"
 
@@ -19,6 +20,9 @@ const site = "starter/exipol.hcl"
 var expected = map[string][]string{
 	"tarpit-classic.hcl": {"EP201"}, // a long delay, as its comment says
 	"all of them":        {"EP201"},
+
+	"starter with tarpit-classic": {"EP216"}, // a longer delay than the starter set's max_delay
+	"starter with abuse-desk":     {"EP226"}, // nobody tells it anything
 }
 
 func read(t *testing.T, name string) []byte {
@@ -73,6 +77,18 @@ func sets(t *testing.T) map[string]map[string][]byte {
 		starter[file.Name] = file.Text
 	}
 	out["starter"] = starter
+	// And what exipol init --with writes.
+	for _, name := range policies.Names() {
+		with := maps.Clone(starter)
+		files, err := policies.With(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			with[file.Name] = file.Text
+		}
+		out["starter with "+name] = with
+	}
 	return out
 }
 

@@ -2,6 +2,9 @@
 # infected machine of a customer. The owner is the host's address, or, with relay_id in
 # the site block, the name that a lookup of yours has for it.
 #
+# Programs that send by SMTP to this very host (webmail, mailing lists) are together the
+# relay host 127.0.0.1: except them by a list, or have them log in.
+#
 # Put abuse-desk.hcl beside it, and have exipold-desk run.
 
 limit "stolen_relay" {

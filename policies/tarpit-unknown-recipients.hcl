@@ -6,7 +6,7 @@
 # because other hosts that verify a sender give up after 30; and no more than ten
 # connections wait at a time, because each is a process and one of smtp_accept_max.
 
-limit "tarpit" {
+limit "tarpit_unknown_recipients" {
   traffic = "inbound"
   event   = unknown_recipient
   key     = [client.ip]

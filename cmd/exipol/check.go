@@ -142,7 +142,7 @@ func settingsOf(ctx context.Context, binary, config string, r generator.Result) 
 			}
 		}
 	}
-	add(codeFrozen, "Exim would not keep what these policies freeze: ", c.Freezing(r.Plan))
+	add(codeFrozen, "Exim would not keep what these policies freeze: ", c.Freezing(r.Plan, nil))
 	add(codeLog, "Exim's log cannot be followed as it is: ", c.Log(r.Plan, nil))
 	return list, nil
 }

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"exipol/cmd/exipol/verify"
 	"exipol/cmd/internal/cli"
 	"exipol/generator/load"
+	"exipol/generator/policy"
 	"exipol/policies"
 )
 
@@ -34,7 +36,8 @@ func initCommand() *cobra.Command {
 		Long: `init writes a small set of policies into DIR (this directory where none is
 given): greylisting of what looks bad, with the pools and lists that keep it from
 delaying honest mail, and a tarpit for those who guess recipients. Where there is an
-Exim, it is asked which configuration and which ACLs it has. No file that is there
+Exim, it is asked which configuration and which ACLs it has, and who its postmaster
+is. No file that is there
 already is overwritten.
 
 --with adds ready-made policies by their names, with the files that they need, also to
@@ -162,10 +165,42 @@ func writeNew(path string, text []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// fitSite puts into the site block what the site's Exim says of itself: the layout,
-// the log,
-// and the ACLs that the layout does not know.
+// siteWith is what policies make of a site block with this line; it is false where they refuse it.
+func siteWith(line string) (policy.Site, bool) {
+	text := "exipol {\n  format = 1\n}\nsite {\n" + line + "\n}\n"
+	set, diags := load.Parse(map[string][]byte{"site.hcl": []byte(text)}, nil)
+	return set.Site, !diags.HasErrors()
+}
+
+// admin is the address that the starter set names.
+const admin = "postmaster@localhost"
+
+// postmaster is the one at a domain, where the policies take that for an address, and otherwise the
+// starter set's.
+func postmaster(domain string) string {
+	address := "postmaster@" + domain
+	if site, ok := siteWith(fmt.Sprintf("admin = %q", address)); !ok || site.Admin.V != address {
+		return admin
+	}
+	return address
+}
+
+// spool is the line that names a site's spool, "" where its layout's is the same.
+func spool(site verify.Site) string {
+	line := fmt.Sprintf("spool = %q", site.Spool)
+	if usual, _ := siteWith(fmt.Sprintf("layout = %q", site.Layout)); usual.Spool.V == site.Spool {
+		return ""
+	}
+	if named, ok := siteWith(line); !ok || named.Spool.V != site.Spool {
+		return ""
+	}
+	return "  " + line + "\n"
+}
+
+// fitSite puts into the site block what the site's Exim says of itself: the layout, the log, the spool,
+// the postmaster, and the ACLs that the layout does not know.
 func fitSite(text []byte, site verify.Site) []byte {
+	const end = "  max_delay = \"25s\"\n"
 	layout := []byte(`layout = "debian" # or "upstream" for Exim's own default configuration, or "custom"`)
 	if site.Layout != "debian" {
 		text = bytes.Replace(text, layout, []byte(fmt.Sprintf("layout = %q", site.Layout)), 1)
@@ -173,18 +208,21 @@ func fitSite(text []byte, site verify.Site) []byte {
 	if site.Mainlog != "" {
 		text = bytes.Replace(text, []byte("/var/log/exim4/mainlog"), []byte(site.Mainlog), 1)
 	}
+	text = bytes.Replace(text, []byte(strconv.Quote(admin)), []byte(strconv.Quote(postmaster(site.Domain))), 1)
 	var acl bytes.Buffer
 	for _, s := range site.Unknown() {
 		if !s.Named() {
-			fmt.Fprintf(&acl, "    # acl_smtp_%s is %q here, which is not the name of an ACL: give it one\n", s.Stage, s.ACL)
+			fmt.Fprintf(&acl, "    # %s is %q here, which is not the name of an ACL: give it one\n", verify.ACLOption(s.Stage), s.ACL)
 			continue
 		}
 		fmt.Fprintf(&acl, "    %s = %q\n", s.Stage, s.ACL)
 	}
-	if acl.Len() == 0 {
-		return text
+	var more string
+	if line := spool(site); line != "" {
+		more = "\n  # Exim's spool_directory.\n" + line
 	}
-	const end = "  max_delay = \"25s\"\n}\n"
-	block := "\n  # The ACLs that this Exim has; those of the policies run around them.\n  acl {\n" + acl.String() + "  }\n}\n"
-	return bytes.Replace(text, []byte(end), []byte(end[:len(end)-2]+block), 1)
+	if acl.Len() > 0 {
+		more += "\n  # The ACLs that this Exim has; those of the policies run around them.\n  acl {\n" + acl.String() + "  }\n"
+	}
+	return bytes.Replace(text, []byte(end), []byte(end+more), 1)
 }

@@ -227,7 +227,8 @@ func TestSocketRights(t *testing.T) {
 			t.Fatal(err)
 		}
 		d.findings, d.exim = nil, eximSaying(t, stranger, c.group)
-		d.checkSocketRights(t.Context())
+		d.findEximUser(t.Context())
+		d.checkSocketRights()
 		got := d.found("socket")
 		if slices.ContainsFunc(c.want, func(w string) bool { return !strings.Contains(got, w) }) {
 			t.Errorf("directory %v, socket %v, group %d: %s", c.dir, c.socket, c.group, got)

@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"exipol/generator/plan"
 	"exipol/generator/wire"
 	"exipol/helper/engine"
 	helperfacts "exipol/helper/facts"
@@ -49,6 +51,9 @@ func printDecision(cmd *cobra.Command, q wire.Question, d engine.Decision, facts
 	}
 	if len(facts) > 0 && q.Client.IsValid() && helperfacts.Local(q.Client) {
 		out.Note = fmt.Sprintf("client %s is of a private network: nothing is looked up", q.Client)
+	}
+	if len(d.Reasons) == 0 && slices.Contains(q.Events, plan.Blocked) {
+		out.Note = "no block is in force"
 	}
 	for _, r := range d.Reasons {
 		out.Reasons = append(out.Reasons, engineReason(r))

@@ -3,14 +3,17 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"exipol/cmd/internal/cli"
 	"exipol/generator/plan"
 	"exipol/helper/desk"
+	"exipol/helper/engine"
 	"exipol/helper/store"
 	"exipol/helper/store/sqlite"
 )
@@ -71,6 +74,28 @@ func caseIDs(args []string) ([]int64, error) {
 	return ids, nil
 }
 
+// complete offers a shell the open cases that were not named yet. one: the command takes no more.
+func (f *caseFlags) complete(one bool) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) (offers []cobra.Completion, _ cobra.ShellCompDirective) {
+		if one && len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		err := withStore(cmd, f.plan, func(ctx context.Context, _ *plan.Plan, s *sqlite.Store) error {
+			cases, err := s.Cases(ctx, store.CaseFilter{Now: time.Now().UnixMilli()})
+			for _, c := range cases {
+				if id := strconv.FormatInt(c.ID, 10); !slices.Contains(args, id) {
+					offers = append(offers, cobra.CompletionWithDesc(id, readable(c.Who)+", "+c.Policy))
+				}
+			}
+			return err
+		})
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		return offers, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
 // decided are the flags of what decides something.
 type decided struct {
 	reason string
@@ -89,4 +114,24 @@ func (d *decided) check() error {
 		return cli.WrongUsage("--reason needs a reason")
 	}
 	return nil
+}
+
+// idle says why the blocks of a policy act on nobody; "" where they do.
+type idle func(policy string) string
+
+// idlePolicies looks at the plan, and at what was switched off.
+func idlePolicies(ctx context.Context, p *plan.Plan, s *sqlite.Store, now int64) (idle, error) {
+	r, err := s.Runtime(ctx, now)
+	return func(policy string) string {
+		i := slices.IndexFunc(p.Limits, func(l plan.Limit) bool { return l.Ref() == policy })
+		switch {
+		case i < 0:
+			return "the policies have no " + policy
+		case p.Limits[i].Mode == plan.Observe:
+			return policy + " only observes"
+		case slices.ContainsFunc(r.Off, func(o engine.Switch) bool { return o.Policy == policy && (o.Until == 0 || now < o.Until) }):
+			return policy + " is switched off"
+		}
+		return ""
+	}, err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"exipol/generator/plan"
+	"exipol/generator/wire"
+	"exipol/helper"
 	"exipol/helper/engine"
 	"exipol/helper/store/sqlite"
 )
@@ -20,6 +23,7 @@ type deskWorld struct {
 	dir, plan string
 	store     *sqlite.Store
 	out, err  string
+	bounces   int
 }
 
 // blockingPlan makes the test plan one that blocks and notifies.
@@ -55,11 +59,17 @@ func blockingPlan(p *plan.Plan) {
 
 func newDeskWorld(t *testing.T) *deskWorld {
 	t.Helper()
-	w := &deskWorld{t: t, dir: t.TempDir()}
-	w.plan = filepath.Join(w.dir, "plan.json")
-	if err := writePlan(w.dir, "plan.json", blockingPlan); err != nil {
+	dir := t.TempDir()
+	if err := writePlan(dir, "plan.json", blockingPlan); err != nil {
 		t.Fatal(err)
 	}
+	return openDeskWorld(t, dir)
+}
+
+// openDeskWorld makes the store of the plan.json in a directory.
+func openDeskWorld(t *testing.T, dir string) *deskWorld {
+	t.Helper()
+	w := &deskWorld{t: t, dir: dir, plan: filepath.Join(dir, "plan.json")}
 	t.Setenv("SUDO_USER", "jane")
 	w.run(0, "migrate", "--plan", w.plan)
 	s, err := sqlite.Open(t.Context(), filepath.Join(w.dir, "exipol.db"), sqlite.Options{})
@@ -124,8 +134,9 @@ func TestCaseOpen(t *testing.T) {
 	}
 	w.cases(0, "open", "limit.hosts", "client=::ffff:192.0.2.1", "login=x", "--reason", "cracks", "--json")
 	want(t, w.out, `"format_version": "1.0"`, `"dry_run": false`, `"id": 2`, `"known": false`, `"who": "client 192.0.2.1, login x"`, `"until": "20`)
-	if s, err := w.store.Runtime(t.Context(), time.Now().UnixMilli()); err != nil || len(s.Standings) != 2 || !s.Standings[1].InForce(time.Now().UnixMilli()) {
-		t.Errorf("%+v, %v", s.Standings, err)
+	said, err := w.store.Runtime(t.Context(), time.Now().UnixMilli())
+	if st, ok := said.Standings.Find("limit.owners", "auth:bob"); err != nil || said.Standings.Len() != 2 || !ok || !st.InForce(time.Now().UnixMilli()) {
+		t.Errorf("%d standings, %+v, %v", said.Standings.Len(), st, err)
 	}
 	file, err := w.store.Case(t.Context(), 1)
 	if err != nil || file.Owner != "auth:bob" || file.Audit[0].Who != "jane" || file.Audit[0].Why != "lost his phone" || file.Gateway != "mx1" || len(file.Notices) != 1 {
@@ -216,8 +227,9 @@ func TestCaseDecide(t *testing.T) {
 		t.Errorf("%+v, %v", file, err)
 	}
 	r, err := w.store.Runtime(t.Context(), time.Now().UnixMilli())
-	if day := time.Until(time.UnixMilli(r.Standings[0].Probation)); err != nil || day < 23*time.Hour || day > 24*time.Hour {
-		t.Errorf("%+v, %v", r.Standings, err)
+	st, _ := r.Standings.Find("limit.owners", "auth:bob")
+	if day := time.Until(time.UnixMilli(st.Probation)); err != nil || day < 23*time.Hour || day > 24*time.Hour {
+		t.Errorf("%+v, %v", st, err)
 	}
 	w.cases(1, "release", "1", "--reason", "again")
 	want(t, w.err, `case 1 is released since 20\S+ already`)
@@ -246,4 +258,44 @@ func TestNoCases(t *testing.T) {
 	w.cases(1, "list")
 	want(t, w.err, "no policy of this plan blocks or notifies")
 	w.run(0, "desk", "--plan", w.plan, "--once", "--exim", "/bin/false")
+}
+
+// TestCaseWithoutHelper: where no exipold runs, Exim goes by the file of blocks, and what is decided stands there at once.
+func TestCaseWithoutHelper(t *testing.T) {
+	w := newDeskWorld(t)
+	p, err := helper.ReadPlan(w.plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Blocked = filepath.Join(w.dir, "blocked")
+	for i := range p.Limits {
+		p.Limits[i].OnFailure = plan.LastKnown
+	}
+	if err := p.Seal(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := p.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(w.plan, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	known := func() string {
+		text, err := os.ReadFile(p.Blocked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	w.cases(0, "open", "limit.owners", "auth=bob", "--reason", "lost his phone")
+	want(t, known(), `^`+wire.BlockedKey("limit.owners", "auth:bob")+`: v=1 verdict=freeze by=limit.owners/block/block waive=no end=1\n$`)
+	w.cases(0, "release", "1", "--reason", "found it", "--dry-run")
+	if known() == "" {
+		t.Error("a dry run lifted it")
+	}
+	w.cases(0, "release", "1", "--reason", "found it")
+	if got := known(); got != "" {
+		t.Errorf("released, and the file has %q", got)
+	}
 }

@@ -45,7 +45,8 @@ What a block has counted against a user may be what a thief did with his passwor
 change it first.`,
 		Example: `  exipold case release 17 --reason "password changed, ticket 4711"
   exipold case release 17 18 --reason "our own newsletter" --dry-run`,
-		Args: cobra.MinimumNArgs(1),
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: flags.complete(false),
 		RunE: cli.Action(func(cmd *cobra.Command, args []string) error {
 			return decideCases(cmd, flags, &d, args, store.Decision{Release: true})
 		}),
@@ -65,7 +66,8 @@ bounce. The block stays in force, unless --release is given, which closes the ca
 exipold case release does.`,
 		Example: `  exipold case remove 17 --reason "spam"
   exipold case remove 17 --release --reason "spam; password changed"`,
-		Args: cobra.MinimumNArgs(1),
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: flags.complete(false),
 		RunE: cli.Action(func(cmd *cobra.Command, args []string) error {
 			return decideCases(cmd, flags, &d, args, store.Decision{Remove: true, Release: release})
 		}),
@@ -105,6 +107,9 @@ func decideCases(cmd *cobra.Command, flags *caseFlags, d *decided, args []string
 			if !flags.asJSON {
 				fmt.Fprintln(cmd.OutOrStdout(), one.words(d.dryRun))
 			}
+		}
+		if what.Release && !d.dryRun {
+			keepLastKnown(ctx, cmd.ErrOrStderr(), p, s)
 		}
 		if flags.asJSON {
 			all = append(all, printJSON(cmd.OutOrStdout(), said))

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -19,17 +21,21 @@ import (
 // caseList is what exipold case list says, for machines.
 type caseList struct {
 	FormatVersion string        `json:"format_version"`
-	Cases         []desk.Record `json:"cases"` // newest first
+	Cases         []desk.Record `json:"cases"` // in the order of --by
 }
 
 func caseListCommand(flags *caseFlags) *cobra.Command {
 	var which store.CaseFilter
+	var by string
+	var most int
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "list the cases",
-		Long: `Lists the open cases, newest first: number, when it was opened, who, by which policy and
-tier, how many messages are held, and how it stands. A closed case is kept for 90 days.`,
+		Long: `Lists the open cases, newest first or those that hold most first: number, when it was
+opened, who, by which policy and tier, how many messages are held, and how it stands. A
+closed case is kept for 90 days. Whose mail bounces most, exipold status says.`,
 		Example: `  exipold case list
+  exipold case list --by held --most 10
   exipold case list --all --owner auth:bob@example.com
   exipold case list --json | jq '.cases[] | select(.held > 0)'`,
 		Args: cobra.NoArgs,
@@ -41,7 +47,13 @@ tier, how many messages are held, and how it stands. A closed case is kept for 9
 					}
 				}
 				which.Now = time.Now().UnixMilli()
+				if by == "opened" {
+					which.Most = max(most, 0)
+				}
 				cases, err := s.Cases(ctx, which)
+				if err == nil {
+					cases, err = worstFirst(cases, by, most)
+				}
 				if err != nil {
 					return err
 				}
@@ -56,32 +68,43 @@ tier, how many messages are held, and how it stands. A closed case is kept for 9
 					fmt.Fprintln(cmd.ErrOrStderr(), "exipold: no such cases"+map[bool]string{false: " are open; --all lists closed ones, too"}[which.All])
 					return nil
 				}
-				return printCases(cmd.OutOrStdout(), cases)
+				idle, err := idlePolicies(ctx, p, s, which.Now)
+				if err != nil {
+					return err
+				}
+				return printCases(cmd.OutOrStdout(), cases, idle)
 			})
 		}),
 	}
 	cmd.Flags().BoolVar(&which.All, "all", false, "closed cases, too")
 	cmd.Flags().StringVar(&which.Policy, "policy", "", "only those of this policy, as limit.NAME")
 	cmd.Flags().StringVar(&which.Owner, "owner", "", "only those of this owner: auth:ID, user:LOGIN or relay:HOST")
-	cmd.Flags().IntVar(&which.Most, "most", 0, "only the newest so many")
+	cmd.Flags().StringVar(&by, "by", "opened", "the order: opened or held")
+	_ = cmd.RegisterFlagCompletionFunc("by", cobra.FixedCompletions(slices.Sorted(maps.Keys(orders)), cobra.ShellCompDirectiveNoFileComp))
+	cmd.Flags().IntVar(&most, "most", 0, "only the first so many")
 	return cmd
 }
 
-func printCases(out io.Writer, cases []store.Case) error {
+func printCases(out io.Writer, cases []store.Case, idle idle) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "CASE\tOPENED\tWHO\tPOLICY/TIER\tHELD\tSTATE")
 	for _, c := range cases {
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s/%s\t%d\t%s\n", c.ID, rfc3339(c.Opened), readable(c.Who), c.Policy, c.Tier, c.Held, caseState(c))
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s/%s\t%d\t%s\n", c.ID, rfc3339(c.Opened), readable(c.Who), c.Policy, c.Tier, c.Held, caseState(c, idle))
 	}
 	return w.Flush()
 }
 
 // caseState is how a case stands, in words.
-func caseState(c store.Case) string {
-	switch {
+func caseState(c store.Case, idle idle) string {
+	switch why := idle(c.Policy); {
 	case c.State != store.CaseOpen:
 		return c.State + " " + rfc3339(c.Decided)
+	case c.Blocks && why != "":
+		return "open; blocks nobody, as " + why
 	case c.Blocks && c.Until != 0 && c.Until <= time.Now().UnixMilli():
+		if c.Held == 0 {
+			return "the block has ended"
+		}
 		return "the block has ended; mail is held"
 	case c.Blocks && c.Until != 0:
 		return "blocked until " + rfc3339(c.Until)
@@ -109,32 +132,37 @@ raised to a higher tier, with their log lines), the messages that are held in ea
 gateway's queue, and what became of the notices.`,
 		Example: `  exipold case show 17
   exipold case show 17 --json | jq -r '.case.messages[].message'`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: flags.complete(true),
 		RunE: cli.Action(func(cmd *cobra.Command, args []string) error {
 			ids, err := caseIDs(args)
 			if err != nil {
 				return err
 			}
-			return withCases(cmd, flags, func(ctx context.Context, _ *plan.Plan, s *sqlite.Store) error {
+			return withCases(cmd, flags, func(ctx context.Context, p *plan.Plan, s *sqlite.Store) error {
 				file, err := s.Case(ctx, ids[0])
+				if err != nil {
+					return err
+				}
+				idle, err := idlePolicies(ctx, p, s, time.Now().UnixMilli())
 				if err != nil {
 					return err
 				}
 				if flags.asJSON {
 					return printJSON(cmd.OutOrStdout(), caseFile{desk.FormatVersion, desk.NewFile(file)})
 				}
-				return printCase(cmd.OutOrStdout(), file)
+				return printCase(cmd.OutOrStdout(), file, idle)
 			})
 		}),
 	}
 }
 
-func printCase(out io.Writer, f store.CaseFile) error {
+func printCase(out io.Writer, f store.CaseFile, idle idle) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "case\t%d\n", f.ID)
 	fmt.Fprintf(w, "who\t%s\n", readable(f.Who))
 	fmt.Fprintf(w, "policy\t%s, tier %s\n", f.Policy, f.Tier)
-	fmt.Fprintf(w, "state\t%s\n", caseState(f.Case))
+	fmt.Fprintf(w, "state\t%s\n", caseState(f.Case, idle))
 	counted := ""
 	if f.Rate != "" {
 		counted = fmt.Sprintf(": %s, over %s", store.Tally(f.Counted, f.Rate), f.Rate)

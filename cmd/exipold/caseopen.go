@@ -79,6 +79,7 @@ recipient, login. For the key owner, one of auth, user and relay is enough.`,
 						return err
 					}
 					o.Known = file.Opened != c.At
+					keepLastKnown(ctx, cmd.ErrOrStderr(), p, s)
 				}
 				return o.print(cmd, flags.asJSON)
 			})

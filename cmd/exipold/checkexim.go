@@ -1,15 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"exipol/cmd/internal/eximconf"
@@ -17,56 +14,45 @@ import (
 )
 
 // findExim is Exim's binary, "" for none.
-func (d *doctor) findExim() string {
-	if d.exim != "" {
-		return d.exim
-	}
-	for _, path := range eximconf.Usual {
-		if info, err := os.Stat(path); err == nil && info.Mode()&0o111 != 0 {
-			return path
-		}
-	}
-	return ""
-}
+func (d *doctor) findExim() string { return cmp.Or(d.exim, eximconf.Find()) }
 
-// eximSays asks Exim for options, as exim -bP prints them: "name = value", or the
-// bare name, with no_ before it where it is false.
+// eximTime is how long Exim may take to say what its configuration is.
+const eximTime = 20 * time.Second
+
+// eximSays asks Exim for options.
 func (d *doctor) eximSays(ctx context.Context, options ...string) (map[string]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, eximTime)
 	defer cancel()
-	args := []string{}
-	if d.config != "" {
-		args = append(args, "-C", d.config)
-	}
-	out, err := exec.CommandContext(ctx, d.findExim(), append(append(args, "-bP"), options...)...).CombinedOutput()
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no such program: %s (--exim)", d.findExim())
-	}
-	if err != nil {
-		first, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
-		return nil, fmt.Errorf("%s -bP: %w: %s", d.findExim(), err, first)
-	}
-	said := map[string]string{}
-	for line := range strings.Lines(string(out)) {
-		name, value, found := strings.Cut(strings.TrimSpace(line), "=")
-		if !found {
-			value = "true"
-		}
-		said[strings.TrimSpace(name)] = strings.TrimSpace(value)
-	}
-	return said, nil
+	return eximconf.Values(ctx, d.findExim(), d.config, options...)
 }
 
-// eximUser is who Exim runs as, "" where that cannot be found out.
-func (d *doctor) eximUser(ctx context.Context) (name, group string) {
+// eximUser is who Exim runs as.
+type eximUser struct {
+	account
+	group string
+	gid   uint32
+}
+
+// findEximUser finds out who that is, as far as an Exim says it.
+func (d *doctor) findEximUser(ctx context.Context) {
 	if d.findExim() == "" {
-		return "", ""
+		return
 	}
 	said, err := d.eximSays(ctx, "exim_user", "exim_group")
-	if err != nil {
-		return "", ""
+	if err != nil || said["exim_group"] == "" {
+		return // checkExim says why
 	}
-	return said["exim_user"], said["exim_group"]
+	is := eximUser{group: said["exim_group"]}
+	var ok bool
+	if is.gid, ok = groupNumber(is.group); !ok {
+		d.say(warning, "exim", "Exim's group "+is.group+" is not known on this host", "")
+		return
+	}
+	if is.account, ok = accountOf(said["exim_user"]); !ok {
+		is.account = account{name: said["exim_user"], uid: ^uint32(0)} // nobody's number: by its group alone
+	}
+	is.gids = append(is.gids, is.gid)
+	d.eximUser = &is
 }
 
 // checkExim looks at Exim's own configuration.

@@ -24,7 +24,7 @@ func (d *doctor) checkSettings(ctx context.Context) {
 		d.say(broken, "exim", err.Error(), "mend Exim's configuration (exim -bV says more)")
 		return
 	}
-	d.settings("frozen", c.Freezing(d.plan))
+	d.settings("frozen", c.Freezing(d.plan, sameFile))
 	if eximconf.Freezes(d.plan) && !d.said("frozen", warning, broken) {
 		d.say(fine, "frozen", "Exim keeps what is frozen", "")
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"exipol/cmd/internal/cli"
+	"exipol/cmd/internal/eximconf"
 	"exipol/generator/plan"
 	"exipol/helper"
 	"exipol/helper/desk"
@@ -91,6 +92,11 @@ func runDesk(cmd *cobra.Command, o deskOptions) error {
 		}
 		return err
 	}
+	if leave, err := leaveMark(plans.now(), gateway); err == nil {
+		defer leave()
+	} else {
+		log.Warn("exipold doctor will not know that this runs", "error", err)
+	}
 	d := desk.New(desk.Options{Plan: plans.now, Store: s, Gateway: gateway, Exim: exim, Agent: "exipold/" + cli.Version, Log: log})
 	if o.once {
 		ctx, cancel := context.WithTimeout(ctx, deliveriesWait)
@@ -128,7 +134,7 @@ func deskStore(ctx context.Context, p *plan.Plan, once bool, log *slog.Logger) (
 
 // eximProgram finds Exim.
 func eximProgram(path, config string) (queue.Exim, error) {
-	exim := queue.Exim{Path: cmp.Or(path, (&doctor{}).findExim())}
+	exim := queue.Exim{Path: cmp.Or(path, eximconf.Find())}
 	if config != "" {
 		whole, err := filepath.Abs(config) // Exim runs in another directory
 		if err != nil {

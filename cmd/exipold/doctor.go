@@ -39,8 +39,9 @@ type doctor struct {
 
 	plan     *plan.Plan
 	running  *helper.Status
-	helper   account // that exipold runs as
-	known    bool    // the running exipold says so; else it is a guess
+	helper   account   // that exipold runs as
+	known    bool      // the running exipold says so; else it is a guess
+	eximUser *eximUser // nil where no Exim says who it is
 	findings []finding
 }
 
@@ -52,8 +53,8 @@ func doctorCommand() *cobra.Command {
 		Short: "say what is wrong with this gateway, and the mend",
 		Long: `Looks at everything that has to fit together on this host: the plan, the running
 exipold, its socket and its rights, the store and its disk, the DNS servers and DNS
-lists that the policies ask, the pools, the Exim text that is installed, and Exim's
-own configuration. Each finding comes with what mends it.
+lists that the policies ask, the pools, the Exim text that is installed, Exim's own
+configuration, and whether exipold desk runs and can do its work. Each finding comes with what mends it.
 Changes nothing. Exit status 1 where there is an error; warnings alone are 0.
 
 Run it as root, so that it can look everywhere. What Exim and exipold may do it tells
@@ -107,7 +108,8 @@ func (d *doctor) examine(ctx context.Context) {
 	d.checkRunning(ctx)
 	d.findHelper()
 	d.checkPlanRights()
-	d.checkSocketRights(ctx)
+	d.findEximUser(ctx)
+	d.checkSocketRights()
 	d.checkText()
 	d.checkStore(ctx)
 	d.checkStoreRights()
@@ -117,6 +119,8 @@ func (d *doctor) examine(ctx context.Context) {
 	d.checkPools()
 	d.checkExim(ctx)
 	d.checkMainlog()
+	d.checkBlocked()
+	d.checkDesk(ctx)
 }
 
 func (d *doctor) say(level, check, text, mend string) {

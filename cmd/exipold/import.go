@@ -132,6 +132,9 @@ func runImport(cmd *cobra.Command, file string, kind int, names []string, o impo
 	if err == nil {
 		err = im.flush()
 	}
+	if im.report.Imported > 0 && !o.dry {
+		keepLastKnown(im.ctx, cmd.ErrOrStderr(), im.plan, im.store)
+	}
 	printErr := im.print(cmd)
 	switch {
 	case err != nil:

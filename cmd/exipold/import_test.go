@@ -46,11 +46,10 @@ func newImportSite(t *testing.T) *importSite {
 		p.Notices = []plan.Notice{{Name: "desk", Mail: []string{"abuse@example.com"}}}
 		watches := blocks("bounces", "", plan.Bounce, plan.Part{Field: "auth"})
 		watches.Tiers[0].Block.Traffics = []string{plan.Submission}
-		p.Limits = append(p.Limits,
+		p.Limits = append(p.Limits, watches, // it fits, too, but less well
 			blocks("stolen", plan.Submission, plan.InvalidRecipient, plan.Part{Field: "auth"}),
 			blocks("relays", plan.Relay, plan.InvalidRecipient, plan.Part{Field: "client", V4: 32, V6: 128}),
-			blocks("owners", plan.Relay, plan.InvalidRecipient, plan.Part{Field: "owner"}),
-			watches)
+			blocks("owners", plan.Relay, plan.InvalidRecipient, plan.Part{Field: "owner"}))
 		p.Tables = plan.Tables(plan.Needs{Counter: true, Distinct: true, Desk: true, Log: true})
 	}
 	if err := writePlan(dir, "plan.json", change); err != nil {

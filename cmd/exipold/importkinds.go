@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -45,7 +46,8 @@ func (im *importer) blockedRelays(f *importFile) error {
 	}, f.bad)
 }
 
-// blocking is the limit that blocks whom a traffic comes from, by one field or by the owner.
+// blocking is the limit that blocks whom a traffic comes from, by one field or by the owner: rather one that counts
+// recipients that do not exist, as the recipes do.
 func (im *importer) blocking(traffic, field string) (plan.Limit, error) {
 	var fits []string
 	var found []plan.Limit
@@ -55,8 +57,14 @@ func (im *importer) blocking(traffic, field string) (plan.Limit, error) {
 			continue
 		}
 		if key := l.Key[0]; key.Field == "owner" || key.Field == field && (field != "client" || key.V4 >= 32 && key.V6 >= 128) {
-			fits, found = append(fits, l.Ref()), append(found, l)
+			found = append(found, l)
 		}
+	}
+	slices.SortStableFunc(found, func(a, b plan.Limit) int {
+		return cmp.Compare(likeTheRecipes(b), likeTheRecipes(a))
+	})
+	for _, l := range found {
+		fits = append(fits, l.Ref())
 	}
 	ref, err := im.goesTo("limit", fits)
 	if err != nil {
@@ -66,6 +74,14 @@ func (im *importer) blocking(traffic, field string) (plan.Limit, error) {
 		return plan.Limit{}, fmt.Errorf("no limit of this plan blocks %s by one key that they are known by", traffic)
 	}
 	return found[slices.Index(fits, ref)], nil
+}
+
+// likeTheRecipes is 1 for a limit that counts what the BlockCracking recipes count, else 0.
+func likeTheRecipes(l plan.Limit) int {
+	if slices.ContainsFunc(l.Events, func(e plan.WeightedEvent) bool { return e.Event == plan.InvalidRecipient }) {
+		return 1
+	}
+	return 0
 }
 
 // block opens a case by hand, unless there was one.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -97,7 +96,7 @@ func (d *doctor) shutOut(o *obstacle, todo string) {
 
 // checkSocketRights compares the socket's rights, and those of the directories above it,
 // with what Exim needs.
-func (d *doctor) checkSocketRights(ctx context.Context) {
+func (d *doctor) checkSocketRights() {
 	at, err := os.Stat(d.socket)
 	if err != nil {
 		return // checkRunning has said it
@@ -107,20 +106,11 @@ func (d *doctor) checkSocketRights(ctx context.Context) {
 	} else if mode&0o060 != 0o060 {
 		d.say(broken, "socket", fmt.Sprintf("the group may not ask: the mode of %s is %04o", d.socket, mode), "use SocketMode=0660 in exipold.socket")
 	}
-	userOf, group := d.eximUser(ctx)
-	if group == "" {
+	exim := d.eximUser
+	if exim == nil {
 		return
 	}
-	gid, ok := groupNumber(group)
-	if !ok {
-		d.say(warning, "socket", "Exim's group "+group+" is not known on this host", "")
-		return
-	}
-	exim, ok := accountOf(userOf)
-	if !ok {
-		exim = account{name: userOf, uid: ^uint32(0)} // nobody's number: by its group alone
-	}
-	exim.gids = append(exim.gids, gid)
+	group := exim.group
 	o, err := exim.obstacle(d.socket, toWrite)
 	switch {
 	case err != nil:
@@ -129,7 +119,7 @@ func (d *doctor) checkSocketRights(ctx context.Context) {
 		d.say(fine, "socket", fmt.Sprintf("Exim (user %s, group %s) may ask on %s", exim.name, group, d.socket), "")
 	case o.info.IsDir():
 		d.say(broken, "socket", fmt.Sprintf("Exim (user %s) does not come to %s, so it cannot ask: %s", exim.name, d.socket, o), "chmod a+x "+o.path)
-	case gidOf(at) != gid:
+	case gidOf(at) != exim.gid:
 		d.say(broken, "socket", fmt.Sprintf("%s does not belong to Exim's group %s: Exim cannot ask", d.socket, group),
 			fmt.Sprintf("set SocketGroup=%s in exipold.socket; without systemd, usermod -a -G %s %s, or start exipold serve with --group %s; then restart it", group, group, d.helper.name, group))
 	}

@@ -24,18 +24,19 @@ import (
 
 // status is what exipold status says, for machines.
 type status struct {
-	FormatVersion string         `json:"format_version"`
-	Plan          string         `json:"plan"`    // of the file
-	Socket        string         `json:"socket"`  //
-	Running       *helper.Status `json:"running"` // null where nobody answers
-	NotRunning    string         `json:"not_running,omitempty"`
-	Store         store.Stats    `json:"store"`
-	Contacts      []contacts     `json:"contacts"` // of each greylist: whom it defers, or would, and why
-	Top           []policyTop    `json:"top"`
-	Allow         []said         `json:"allow"`
-	Off           []said         `json:"off"`
-	Desk          *deskStatus    `json:"desk,omitempty"` // absent where no policy has anything for the desk
-	Logs          []logStatus    `json:"logs,omitempty"` // absent where nothing is counted from a log
+	FormatVersion string          `json:"format_version"`
+	Plan          string          `json:"plan"`    // of the file
+	Socket        string          `json:"socket"`  //
+	Running       *helper.Status  `json:"running"` // null where nobody answers
+	NotRunning    string          `json:"not_running,omitempty"`
+	Store         store.Stats     `json:"store"`
+	Contacts      []contacts      `json:"contacts"` // of each greylist: whom it defers, or would, and why
+	Top           []policyTop     `json:"top"`
+	Allow         []said          `json:"allow"`
+	Off           []said          `json:"off"`
+	Desk          *deskStatus     `json:"desk,omitempty"` // absent where no policy has anything for the desk
+	Bouncers      []store.Bouncer `json:"bouncers"`       // the owners whose mail bounced most in the last day
+	Logs          []logStatus     `json:"logs,omitempty"` // absent where nothing is counted from a log
 }
 
 // trustedRows ends the name of the rows of the clients that a greylist trusts, or may.
@@ -57,7 +58,8 @@ func statusCommand() *cobra.Command {
 defers, or would if it did not only observe, and why, what DNS said, the pools, how
 large the store is, each policy's busiest keys, and what was said at run time (allow,
 off), open cases, the mail that they hold and how long Exim will keep it, notices that
-wait or were given up, and how far the logs were read. Works without a running exipold,
+wait or were given up, whose mail bounced most in the last hour and day, and how far the
+logs were read. Works without a running exipold,
 too, as far as the store tells.
 
 The first contacts of a greylist are counted over the time in which a retry may come
@@ -94,7 +96,7 @@ the greylist's key has them.`,
 	}
 	planFlag(cmd, &file)
 	cmd.Flags().StringVar(&socket, "socket", "", "ask here rather than on the plan's socket")
-	cmd.Flags().IntVar(&most, "top", 5, "how many of each policy's busiest keys, and of each greylist's newest first contacts")
+	cmd.Flags().IntVar(&most, "top", 5, "how many of each policy's busiest keys, of each greylist's newest first contacts, and of the owners of bounces")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	cmd.Flags().StringVar(&exim, "exim", "", "ask this Exim `BINARY` how long it keeps frozen mail; the usual places by default")
 	cmd.Flags().StringVar(&config, "exim-config", "", "Exim's configuration `FILE`; the binary's own by default")
@@ -118,7 +120,7 @@ func running(ctx context.Context, socket string) (*helper.Status, error) {
 func gather(ctx context.Context, p *plan.Plan, s *sqlite.Store, socket string, most int) (status, error) {
 	at := time.Now()
 	now := at.UnixMilli()
-	st := status{FormatVersion: "1.0", Plan: p.ID, Socket: socket, Contacts: []contacts{}, Top: []policyTop{}}
+	st := status{FormatVersion: "1.0", Plan: p.ID, Socket: socket, Contacts: []contacts{}, Top: []policyTop{}, Bouncers: []store.Bouncer{}}
 	var err error
 	if st.Running, err = running(ctx, socket); err != nil {
 		st.NotRunning = err.Error()
@@ -144,6 +146,11 @@ func gather(ctx context.Context, p *plan.Plan, s *sqlite.Store, socket string, m
 			}
 		}
 	}
+	bouncers, err := s.Bouncers(ctx, at.Add(-time.Hour).UnixMilli(), at.Add(-24*time.Hour).UnixMilli(), most)
+	if err != nil {
+		return st, err
+	}
+	st.Bouncers = append(st.Bouncers, bouncers...)
 	r, err := s.Runtime(ctx, now)
 	st.Allow, st.Off = allowances(r), switches(r)
 	return st, err
@@ -174,6 +181,7 @@ func (st status) print(out io.Writer) error {
 	if st.Desk != nil {
 		st.Desk.print(w, time.Now())
 	}
+	printBouncers(w, st.Bouncers)
 	printLogs(w, st.Logs)
 	fmt.Fprintf(w, "store\t%d KiB, schema version %d\n", st.Store.Bytes/1024, st.Store.Version)
 	for _, t := range st.Store.Tables {
@@ -203,6 +211,8 @@ func (st status) print(out io.Writer) error {
 // howBusy says what is known of one of a policy's keys.
 func howBusy(policy string, k store.TopKey) string {
 	switch {
+	case k.Table == "counter" && k.Since != 0:
+		return fmt.Sprintf("%d of them since the release at %s", k.N, rfc3339(k.Since))
 	case k.Table == "counter":
 		return fmt.Sprintf("%d counted in %s", k.N, plan.Duration(time.Duration(k.Span)*time.Second))
 	case k.Table == "distinct_member":

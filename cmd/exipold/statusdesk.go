@@ -2,19 +2,15 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"exipol/cmd/internal/eximconf"
 	"exipol/generator/plan"
 	"exipol/helper/desk"
-	"exipol/helper/follow"
 	"exipol/helper/store"
 	"exipol/helper/store/sqlite"
 )
@@ -26,9 +22,17 @@ type deskStatus struct {
 	Messages       int          `json:"messages"`         // that are held, in all gateways' queues
 	Held           []heldStatus `json:"held"`             // by case, the oldest message first
 	CancelledAfter string       `json:"cancelled_after"`  // Exim's timeout_frozen_after on this gateway: "7d"; "never"; "" where no Exim says it
+	Undone         []undone     `json:"undone"`           // what was decided about held mail, and is not done yet
 	Waiting        int          `json:"notices_waiting"`  //
 	GivenUp        []givenUp    `json:"notices_given_up"` //
 	after          time.Duration
+}
+
+// undone is what exipold desk on a gateway has to do yet.
+type undone struct {
+	Gateway string `json:"gateway"`
+	Thaw    int    `json:"thaw"` // messages
+	Remove  int    `json:"remove"`
 }
 
 // heldStatus is what a case holds.
@@ -51,45 +55,56 @@ type givenUp struct {
 	Tier     string `json:"tier"`
 	Receiver string `json:"receiver"`
 	Error    string `json:"error"`
+	made     time.Time
 }
 
-// logStatus is how far a log was read.
-type logStatus struct {
-	Gateway string `json:"gateway"`
-	Log     string `json:"log"`
-	ReadAt  string `json:"read_at"`          // RFC 3339: when something of it was kept last
-	Newest  string `json:"newest,omitempty"` // RFC 3339: the time of the newest line that was read
-	File    string `json:"file,omitempty"`   // that was read last
-	Offset  int64  `json:"offset"`           // the place in it, in bytes
-	Behind  *int64 `json:"behind,omitempty"` // bytes that are not read yet; absent where this gateway cannot tell
+// untold are the notices that reached nobody, or nobody yet.
+type untold struct {
+	waiting int
+	oldest  time.Time // when the first of those that are overdue should have been tried; zero: none is
+	givenUp []givenUp
 }
 
-// mostToldCases bounds how many cases' notices are looked at, the newest first.
-const mostToldCases = 200
+func noticesOf(ctx context.Context, s *sqlite.Store, now time.Time) (untold, error) {
+	var u untold
+	all, err := s.Untold(ctx)
+	for _, n := range all {
+		due := time.UnixMilli(n.Due)
+		switch {
+		case n.Due == 0:
+			u.givenUp = append(u.givenUp, givenUp{n.Case, n.Tier, n.Receiver, strings.TrimPrefix(n.Error, desk.GivenUp), time.UnixMilli(n.Made)})
+			continue
+		case due.Before(now) && (u.oldest.IsZero() || due.Before(u.oldest)):
+			u.oldest = due
+		}
+		u.waiting++
+	}
+	return u, err
+}
 
 // deskOf is what the desk's tables say; nil where the plan needs none.
 func deskOf(ctx context.Context, p *plan.Plan, s *sqlite.Store, now time.Time, exim, config string) (*deskStatus, error) {
-	if !slices.ContainsFunc(p.Tables, func(t plan.Table) bool { return t.Name == plan.TableCase }) {
+	if !desk.Needed(p) {
 		return nil, nil
 	}
-	d := &deskStatus{Held: []heldStatus{}, GivenUp: []givenUp{}}
+	d := &deskStatus{Held: []heldStatus{}, Undone: []undone{}, GivenUp: []givenUp{}}
 	cases, err := s.Cases(ctx, store.CaseFilter{All: true, Now: now.UnixMilli()})
 	if err != nil {
 		return nil, err
 	}
-	for i, c := range cases {
+	for _, c := range cases {
 		if c.State == store.CaseOpen {
 			d.Open++
 			if c.Blocks {
 				d.Blocking++
 			}
 		}
-		if i < mostToldCases {
-			if err := d.notices(ctx, s, c.ID); err != nil {
-				return nil, err
-			}
-		}
 	}
+	told, err := noticesOf(ctx, s, now)
+	if err != nil {
+		return nil, err
+	}
+	d.Waiting, d.GivenUp = told.waiting, append(d.GivenUp, told.givenUp...)
 	held, err := s.Held(ctx, "")
 	if err != nil {
 		return nil, err
@@ -100,22 +115,6 @@ func deskOf(ctx context.Context, p *plan.Plan, s *sqlite.Store, now time.Time, e
 		d.cancelled(ctx, exim, config)
 	}
 	return d, nil
-}
-
-func (d *deskStatus) notices(ctx context.Context, s *sqlite.Store, id int64) error {
-	file, err := s.Case(ctx, id)
-	if err != nil {
-		return err
-	}
-	for _, n := range file.Notices {
-		switch {
-		case strings.HasPrefix(n.Error, desk.GivenUp):
-			d.GivenUp = append(d.GivenUp, givenUp{n.Case, n.Tier, n.Receiver, strings.TrimPrefix(n.Error, desk.GivenUp)})
-		case n.Due != 0:
-			d.Waiting++
-		}
-	}
-	return nil
 }
 
 // hold sorts what is held by case.
@@ -131,6 +130,7 @@ func (d *deskStatus) hold(held []store.Held, cases []store.Case) {
 		h := &d.Held[i]
 		h.Messages++
 		h.Bytes += m.Size
+		d.wanted(m)
 		if !slices.Contains(h.Gateways, m.Gateway) {
 			h.Gateways = append(h.Gateways, m.Gateway)
 		}
@@ -149,6 +149,23 @@ func (d *deskStatus) hold(held []store.Held, cases []store.Case) {
 		}
 	}
 	slices.SortFunc(d.Held, func(a, b heldStatus) int { return a.oldest.Compare(b.oldest) })
+}
+
+// wanted notes what was decided about a message that is there still.
+func (d *deskStatus) wanted(m store.Held) {
+	if m.Wanted == store.Keep {
+		return
+	}
+	i := slices.IndexFunc(d.Undone, func(u undone) bool { return u.Gateway == m.Gateway })
+	if i < 0 {
+		i = len(d.Undone)
+		d.Undone = append(d.Undone, undone{Gateway: m.Gateway})
+	}
+	if m.Wanted == store.Thaw {
+		d.Undone[i].Thaw++
+	} else {
+		d.Undone[i].Remove++
+	}
 }
 
 // cameIn is when a message came in, by its id (Exim specification, "Message identification": its first six digits are the
@@ -226,6 +243,9 @@ func (d *deskStatus) print(w io.Writer, now time.Time) {
 		}
 		fmt.Fprintf(w, "  case %d\t%s: %s, %d KiB, on %s, the oldest of %s%s\n", h.Case, readable(h.Who), number(h.Messages, "message", "messages"), (h.Bytes+1023)/1024, readable(strings.Join(h.Gateways, ", ")), h.Oldest, left)
 	}
+	for _, u := range d.Undone {
+		fmt.Fprintf(w, "undone\t%d to thaw, %d to remove by exipold desk on %s\n", u.Thaw, u.Remove, readable(u.Gateway))
+	}
 	if d.Waiting > 0 {
 		fmt.Fprintf(w, "notices\t%d waiting\n", d.Waiting)
 	}
@@ -243,72 +263,5 @@ func daysLeft(left time.Duration) string {
 		return "less than a day left"
 	default:
 		return number(days, "day", "days") + " left"
-	}
-}
-
-// logsOf is how far the logs were read; nil where the plan counts nothing of them.
-func logsOf(ctx context.Context, p *plan.Plan, s *sqlite.Store, gateway string) ([]logStatus, error) {
-	if !slices.ContainsFunc(p.Tables, func(t plan.Table) bool { return t.Name == plan.TableLogPlace }) {
-		return nil, nil
-	}
-	places, err := s.Places(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all := []logStatus{}
-	for _, place := range places {
-		l := logStatus{Gateway: place.Gateway, Log: place.Log, ReadAt: moment(place.At)}
-		var at struct {
-			Position follow.Position `json:"position"`
-			Last     time.Time       `json:"last"`
-		}
-		if err := json.Unmarshal([]byte(place.Place), &at); err == nil {
-			if !at.Last.IsZero() {
-				l.Newest = moment(at.Last.UnixMilli())
-			}
-			if n := len(at.Position.Marks); n > 0 {
-				mark := at.Position.Marks[n-1]
-				l.File, l.Offset = mark.Name, mark.Offset
-				if place.Gateway == gateway {
-					l.Behind = behind(place.Log, mark)
-				}
-			}
-		}
-		all = append(all, l)
-	}
-	return all, nil
-}
-
-// behind is how many bytes of a log come after a mark, at least; nil where that cannot be seen.
-func behind(log string, mark follow.Mark) *int64 {
-	info, err := os.Stat(log)
-	if err != nil {
-		return nil
-	}
-	n := info.Size() // a new file: all of it, and what was left of the old one
-	if dev, ino := inode(info); dev == mark.Dev && ino == mark.Ino {
-		n = max(0, n-mark.Offset)
-	}
-	return &n
-}
-
-// inode is what tells a file from others.
-func inode(info os.FileInfo) (dev, ino uint64) {
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		return uint64(st.Dev), st.Ino //nolint:unconvert // narrower on other systems
-	}
-	return 0, 0
-}
-
-func printLogs(w io.Writer, logs []logStatus) {
-	for _, l := range logs {
-		words := "read to byte " + fmt.Sprint(l.Offset) + ", at " + l.ReadAt
-		if l.Newest != "" {
-			words += ", the newest line of " + l.Newest
-		}
-		if l.Behind != nil {
-			words += ", " + number(*l.Behind, "byte", "bytes") + " behind"
-		}
-		fmt.Fprintf(w, "log\t%s %s: %s\n", readable(l.Gateway), readable(l.Log), words)
 	}
 }

@@ -158,7 +158,7 @@ func runWatch(cmd *cobra.Command, o watchOptions) (err error) {
 		Logs: o.logs, Lines: lines, Syslog: o.mainlog.syslog, Once: o.once, Log: log,
 	})
 	if !o.once {
-		go onHangup(ctx, func() { retake(o.plan, &now, s, gateway, log) })
+		onHangup(ctx, func() { retake(o.plan, &now, s, gateway, log) })
 	}
 	err = w.Run(ctx)
 	for _, read := range w.Status() {
@@ -174,15 +174,17 @@ func runWatch(cmd *cobra.Command, o watchOptions) (err error) {
 func onHangup(ctx context.Context, f func()) {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-hangups:
-			f()
+	go func() {
+		defer signal.Stop(hangups)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hangups:
+				f()
+			}
 		}
-	}
+	}()
 }
 
 // retake takes the plan file as it is now.

@@ -142,6 +142,83 @@ func TestHeldOnExim(t *testing.T) {
 	}
 }
 
+// TestHeaderFields: what a header names is there at each stage that can add one, and empty where nobody
+// has it; whatever a trusted caller says that the login is.
+func TestHeaderFields(t *testing.T) {
+	t.Parallel()
+	const login = "x; $(id) ${run{y}} \"q\" \xc3\xa4"
+	shown := strings.NewReplacer("\xc3", `\303`, "\xa4", `\244`).Replace(login)
+	for _, c := range []struct {
+		name, at, who, by, want string
+	}{
+		{"mail", "mail.before", "bob", "limit.atmail/stop/block", "auth=<bob> owner=<auth:bob> user=<> client=<192.0.2.1> sender=<a@local.test> helo=<client.test> {end}"},
+		{"rcpt, local", "rcpt.before", "", "limit.scripts/stop/block", "auth=<> owner=<user:%[1]s> user=<%[1]s> client=<> sender=<a@local.test> helo=<client.test> {end}"},
+		{"without SMTP", "not_smtp.before", "-", "limit.scripts/stop/block", "auth=<> owner=<user:%[2]s> user=<%[2]s> client=<> sender=<a@local.test> helo=<> {end}"},
+		{"after the site's ACL", "data.after", "bob", "limit.atmail/stop/block", "auth=<bob> owner=<auth:bob> user=<> client=<192.0.2.1> sender=<a@local.test> helo=<client.test> {end}"},
+		{"a relay host", "rcpt.after", "203.0.113.9", "limit.relays/mark", "auth=<> owner=<relay:203.0.113.9> user=<> client=<203.0.113.9> sender=<a@local.test> helo=<client.test> {end}"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			verdict := plan.Freeze
+			if strings.HasSuffix(c.by, "/mark") {
+				verdict = plan.Accept
+			}
+			b := newOutbound(t, map[string]string{c.at: wire.Answer{Verdict: verdict, By: map[bool]string{true: c.by}[verdict != plan.Accept], Add: []string{c.by}}.String()}, func(p *plan.Plan) {
+				for i := range p.Limits {
+					l := &p.Limits[i]
+					switch l.Name {
+					case "atmail":
+						l.Tiers[0].Block.AddHeader = fieldHeader()
+					case "relays":
+						l.Tiers = append(l.Tiers, plan.Tier{Name: "mark", Over: l.Tiers[0].Over, Verdict: plan.Accept, AddHeader: fieldHeader(), Origin: outboundAt(42)})
+					}
+				}
+			})
+			if c.who == "-" {
+				if _, said, err := b.Exec(hello, "-oi", "-odq", "-oep", "-oMt", login, "-f", "a@local.test", "user1@local.test"); err != nil {
+					t.Fatal(err, said)
+				}
+			} else {
+				s := b.session(c.who)
+				if _, r := s.Mail("a@local.test", []string{"user1@local.test"}, hello); r.Code != 250 {
+					t.Fatal(r)
+				}
+				s.Quit()
+			}
+			b.RunQueue(true)
+			want := strings.NewReplacer("%[1]s", b.ID.User, "%[2]s", shown).Replace(c.want)
+			if got := b.WaitMail(1)[0].Field("X-Who"); got != want {
+				t.Errorf("header %q, want %q", got, want)
+			}
+			b.CheckLogs()
+		})
+	}
+}
+
+// TestFreezesOnce: the log says once a message what froze it, however many recipients that has.
+func TestFreezesOnce(t *testing.T) {
+	t.Parallel()
+	b := newOutbound(t, map[string]string{"rcpt.before": wire.Answer{Verdict: plan.Freeze, By: "limit.stolen/stop/block"}.String()})
+	s := b.session("bob")
+	for range 2 {
+		if _, r := s.Mail("a@local.test", []string{"x@far.test", "y@far.test", "z@far.test"}, hello); r.Code != 250 {
+			t.Fatal(r)
+		}
+	}
+	s.Quit()
+	for to, want := range map[string]int{"<x@far.test>": 2, "<y@far.test>": 0, "<z@far.test>": 0} {
+		if got := b.Grep("exipol: limit.stolen/stop/block freezes the message of [192.0.2.1] <a@local.test> to " + to); len(got) != want {
+			t.Errorf("%d lines for %s, want %d: %q", len(got), to, want, got)
+		}
+	}
+	for _, q := range b.Queue() {
+		if !q.Frozen {
+			t.Errorf("%s is not frozen", q.ID)
+		}
+	}
+	b.CheckLogs()
+}
+
 // TestBlockInSession: a block takes effect with the next command, and does not outlive its
 // message when it is lifted.
 func TestBlockInSession(t *testing.T) {

@@ -38,7 +38,6 @@ type installData struct {
 	Restore             []string       // and those to write again afterwards
 	Outputs             []string       // what the directory may hold of exipol's
 	Dkim                bool           // signatures are judged
-	StateMode           string         // of the directory of the store's file
 
 	Desk, Holds bool     // some tier opens cases; some block freezes
 	Logs        []string // what exipold follows
@@ -95,13 +94,13 @@ func installText(p *plan.Plan) (string, error) {
 
 // outbound is what policies about mail that goes out need besides.
 func (d *installData) outbound(p *plan.Plan) {
-	d.StateMode, d.EventAction = "0750", string(eventAction)
+	d.EventAction = string(eventAction)
 	log := false
 	for i := range p.Limits {
 		l := &p.Limits[i]
 		d.Desk = d.Desk || l.Mode != plan.Observe && desk(l)
 		for _, t := range l.Tiers {
-			d.Holds = d.Holds || t.Block != nil && t.Block.Verdict == plan.Freeze
+			d.Holds = d.Holds || l.Mode != plan.Observe && t.Block != nil && t.Block.Verdict == plan.Freeze
 		}
 		for _, w := range l.Events {
 			log = log || plan.Events[w.Event].Log && (w.Event != plan.Bounce || p.Source != plan.FromEvent)
@@ -114,7 +113,7 @@ func (d *installData) outbound(p *plan.Plan) {
 	_, d.NotSMTP = p.Stage(plan.NotSMTP)
 	_, d.Auth = p.Stage(plan.Auth)
 	if text, err := aclText(p); err == nil && strings.Contains(text, "\nexipol_last_known:\n") {
-		d.StateMode, d.Blocked = "0751", p.Blocked
+		d.Blocked = p.Blocked
 	}
 }
 

@@ -81,7 +81,7 @@ func TestInstallPaths(t *testing.T) {
 	}
 	p.Socket, p.Store.Path = "/srv/sock", "/srv/db/exipol.db"
 	text := installSteps(t, p)
-	for _, want := range []string{"    ListenStream=\n    ListenStream=/srv/sock\n", "    ReadWritePaths=/srv/db\n", "    test -d /srv/db || install -d -o exipold -g exipold -m 0750 /srv/db\n",
+	for _, want := range []string{"    ListenStream=\n    ListenStream=/srv/sock\n", "    ReadWritePaths=/srv/db\n", "    test -d /srv/db || install -d -o exipold -g exipold -m 0751 /srv/db\n",
 		"    test -d /srv || install -d", "    rm -f /srv/db/exipol.db*\n    rm -rf /srv/db/plans /srv/db/pools.json\n"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)

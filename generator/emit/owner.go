@@ -63,9 +63,6 @@ func headerLines(hs []plan.Header) []headerView {
 	return out
 }
 
-// owned says whether a limit's key, or what it counts, names owners or local users.
-func owned(l *plan.Limit) bool { return names(l, "owner") || names(l, "user") }
-
 // names says whether a limit's key, or what it counts, has a field.
 func names(l *plan.Limit, field string) bool {
 	return slices.ContainsFunc(l.Key, func(p plan.Part) bool { return p.Field == field }) || l.Distinct != nil && l.Distinct.Field == field
@@ -105,7 +102,7 @@ func (e *emitter) needsOwner(s plan.Stage) bool {
 	for _, a := range slices.Concat(s.Before, s.After) {
 		for _, ref := range slices.Concat(a.Policies, a.Exim) {
 			l := e.limits[ref]
-			if l == nil {
+			if l == nil || l.Mode == plan.Observe {
 				continue
 			}
 			if names(l, "owner") && e.remembered(s.Name, a, l) {

@@ -17,7 +17,7 @@ func (e *emitter) question(stage, half string, asks []plan.Ask) exim.Text {
 		Helo:    stage != plan.Connect && stage != plan.NotSMTP,
 		Sender:  stage != plan.Connect && stage != plan.Helo && stage != plan.Auth,
 		Host:    e.asked(asks, wantsHost),
-		User:    e.limited(asks, plan.Local, owned),
+		User:    slices.ContainsFunc(asks, func(a plan.Ask) bool { return a.Traffic == plan.Local && len(a.Policies) > 0 }),
 	}
 	if e.wantsRelay(asks) {
 		x.Relay = varRelay

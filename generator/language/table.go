@@ -69,11 +69,11 @@ var siteBlock = Block{
 
 var submissionBlock = Block{
 	Name: "submission", Once: true,
-	Doc: "Accepted mail goes through Exim's submission mode (`control = submission`): what is missing of Date, Message-ID and From is added, and a Sender header where From is not the owner's. That rewrites senders, so it is only done where this block stands.",
+	Doc: "Accepted mail goes through Exim's submission mode (`control = submission`): what is missing of Date, Message-ID and From is added, and a Sender header where From is not the owner's. That rewrites senders, so it is only done where this block stands; it is no policy, and done with `mode = \"observe\"`, too.",
 	Arguments: []Argument{
 		{Name: "traffic", Type: Words, Words: owners, Default: `["submission"]`, Doc: "Whose mail."},
 		{Name: "domain", Type: Host, Instead: "Exim's `qualify_domain`", Doc: "The domain that a login without one gets."},
-		{Name: "retain", Type: Bool, Default: `true`, Doc: "Whether the envelope sender stays as the client gave it (`sender_retain`; no Sender header is added then)."},
+		{Name: "retain", Type: Bool, Default: `true`, Doc: "Whether the envelope sender stays as the client gave it (`sender_retain`; no Sender header is added then). Debian's own ACL for RCPT has it stay in any case."},
 	},
 }
 

@@ -26,6 +26,8 @@ func only(t *policy.Tier) func(*policy.Limit) {
 	return func(l *policy.Limit) { t.Name, t.Over, l.Tiers = "t", rates("5/1h"), []*policy.Tier{t} }
 }
 
+func observing(l *policy.Limit) { l.Mode = set(plan.Observe) }
+
 // TestDeskStages: where blocks are looked up, and what of the log is asked about.
 func TestDeskStages(t *testing.T) {
 	notifying := only(&policy.Tier{Notify: []policy.Notified{{Ref: plan.NotifyOwner}}})
@@ -51,6 +53,18 @@ func TestDeskStages(t *testing.T) {
 			want: []string{
 				data + ".after local held: limit.a", "not_smtp().after local held: limit.a", "not_smtp().before local blocked: limit.a", "not_smtp().before local unknown_recipient: limit.a",
 				rcpt + ".before local blocked: limit.a", rcpt + ".before local unknown_recipient: limit.a",
+			},
+		},
+		"observed": {
+			limits: []*policy.Limit{
+				limit("a", plan.InvalidRecipient, traffic(plan.Submission), blocking(plan.Rcpt, plan.Freeze), observing),
+				limit("b", plan.Connection, traffic(plan.Inbound), blocking(plan.Connect, plan.Deny), observing),
+				limit("c", plan.Bounce, traffic(plan.Submission), blocking(plan.Rcpt, plan.Freeze), observing),
+				limit("d", plan.AuthFailure, traffic(plan.Inbound), blocking(plan.Auth, plan.Deny), observing),
+			},
+			want: []string{
+				"auth().before inbound blocked: limit.d", "auth().before relay blocked: limit.d", "connect().before inbound connection: limit.b",
+				rcpt + ".before submission blocked: limit.c", rcpt + ".before submission invalid_recipient: limit.a",
 			},
 		},
 		"refused at MAIL": {
@@ -124,7 +138,7 @@ func TestDeskStages(t *testing.T) {
 				s.ACL = map[string]policy.Value[string]{plan.NotSMTP: set("acl_mine")}
 				s.Submission = &policy.Submission{Traffic: []policy.Value[string]{set(plan.Submission), set(plan.Local)}, Retain: set(true)}
 			},
-			want: []string{"not_smtp(acl_mine)", rcpt},
+			want: []string{rcpt}, // a message without SMTP is mended by Exim itself
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -91,9 +91,8 @@ func stages(site policy.Site, p *plan.Plan) []plan.Stage {
 			needed[plan.Rcpt] = true
 		}
 	}
-	if m := p.SubmissionMode; m != nil {
+	if p.SubmissionMode != nil {
 		needed[plan.Rcpt] = true
-		needed[plan.NotSMTP] = slices.Contains(m.Traffics, plan.Local)
 	}
 	return asks.stages(site, needed)
 }
@@ -161,15 +160,20 @@ func (a asker) limit(p *plan.Plan, l plan.Limit) {
 	}
 }
 
-// block asks whether a block is in force, and says which messages it froze.
+// block asks whether a block is in force, and says which messages it froze. Of a limit that observes
+// none ever is: it is only asked about where nothing else says what it would have done, because what
+// it counts is read from the log.
 func (a asker) block(l plan.Limit, b *plan.Block) {
+	if l.Mode == plan.Observe && !onlyLogged(l) {
+		return
+	}
 	for _, t := range b.Traffics {
 		ask := a.ask
 		if b.At == plan.Rcpt {
 			ask = a.mail
 		}
 		ask(b.At, plan.Before, t, plan.Blocked, l.Ref())
-		if b.Verdict == plan.Freeze {
+		if b.Verdict == plan.Freeze && l.Mode != plan.Observe {
 			ask(plan.Data, plan.After, t, plan.Held, l.Ref())
 		}
 	}

@@ -540,7 +540,16 @@ func (p *Plan) Encode() ([]byte, error) {
 // nothing after it, and the ID is the hash of the rest. An edited or cut-off
 // plan is an error.
 func Decode(r io.Reader) (*Plan, error) {
-	dec := json.NewDecoder(r)
+	text, err := io.ReadAll(r)
+	if err != nil {
+		return nil, fmt.Errorf("read plan: %w", err)
+	}
+	// One of another format may have other fields: that it is one is the better word.
+	var only struct{ Format *int }
+	if json.NewDecoder(bytes.NewReader(text)).Decode(&only) == nil && only.Format != nil && *only.Format != Format {
+		return nil, fmt.Errorf("plan format %d: this version reads format %d; build the policies again with the exipol of the same version", *only.Format, Format)
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
 	var p Plan
 	if err := dec.Decode(&p); err != nil {
@@ -549,8 +558,8 @@ func Decode(r io.Reader) (*Plan, error) {
 	if _, err := dec.Token(); err != io.EOF {
 		return nil, fmt.Errorf("read plan: text after its end")
 	}
-	if p.Format != Format {
-		return nil, fmt.Errorf("plan format %d: this version reads format %d; build the policies again with the exipol of the same version", p.Format, Format)
+	if only.Format == nil {
+		return nil, fmt.Errorf("read plan: it says no format")
 	}
 	id := p.ID
 	if err := p.Seal(); err != nil {

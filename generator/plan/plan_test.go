@@ -155,6 +155,11 @@ func TestDecodeRefuses(t *testing.T) {
 	if _, err := plan.Decode(strings.NewReader(whole + " \n\t")); err != nil {
 		t.Errorf("blanks after it: %v", err)
 	}
+	// That the format is another is said first: its fields may be others, too.
+	older := strings.Replace(replace(`"exim":`, `"exin": 1, "exim":`), `"format": 2`, `"format": 1`, 1)
+	if _, err := plan.Decode(strings.NewReader(older)); err == nil || !strings.Contains(err.Error(), "plan format 1: this version reads format 2") {
+		t.Errorf("an older plan: %v", err)
+	}
 }
 
 // FuzzDecode: no panic, and what is taken is whole.

@@ -162,6 +162,15 @@ func (w *world) held() map[string]store.Held {
 	return held
 }
 
+// hold says that a message of this gateway's is held.
+func (w *world) hold(id int64, message string) {
+	w.t.Helper()
+	held := []engine.PutHeld{{Gateway: w.o.Gateway, Message: message, Case: id, At: w.at.UnixMilli()}}
+	if err := w.store.SettleHeld(w.t.Context(), w.at.UnixMilli(), held, nil); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // decide decides as the commands do.
 func (w *world) decide(d store.Decision) {
 	w.t.Helper()

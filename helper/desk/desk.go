@@ -37,11 +37,11 @@ type Options struct {
 
 // Desk is that of one gateway.
 type Desk struct {
-	o      Options
-	queue  tries
-	mailed map[string]int64 // of each receiver's digest that is not done, since when it was
+	o     Options
+	queue tries
 
 	mu     sync.Mutex
+	sent   map[string]int64  // mails and posts of which the store has no word yet: when they went out, by mail or post and id
 	errors map[string]string // what was logged last, by subject
 	wg     sync.WaitGroup    // deliveries
 	slots  chan struct{}     // for them
@@ -64,7 +64,7 @@ func New(o Options) *Desk {
 	if o.HTTP == nil {
 		o.HTTP = webClient()
 	}
-	return &Desk{o: o, queue: newTries(), mailed: map[string]int64{}, errors: map[string]string{}, slots: make(chan struct{}, deliveries)}
+	return &Desk{o: o, queue: newTries(), sent: map[string]int64{}, errors: map[string]string{}, slots: make(chan struct{}, deliveries)}
 }
 
 // part is one of the things that a desk does, with a name for the log.

@@ -53,21 +53,22 @@ func (d *Desk) digest(ctx context.Context, p *plan.Plan, n plan.Notice) error {
 	} else {
 		d.o.Log.Info("digest", "receiver", n.Ref(), "cases", len(s.cases))
 	}
-	delete(d.mailed, n.Ref())
-	return d.o.Store.SettleDigest(ctx, n.Ref(), d.o.Gateway, now.UnixMilli(), true)
+	err = d.o.Store.SettleDigest(ctx, n.Ref(), d.o.Gateway, now.UnixMilli(), true)
+	if err == nil {
+		d.settled(s.id())
+	}
+	return err
 }
 
 // sum mails and posts a digest. What was mailed is not mailed again because the webhook failed,
 // but where this process ended in between.
 func (d *Desk) sum(ctx context.Context, s summary) error {
 	var mailErr, postErr error
-	if last, done := d.mailed[s.receiver.Ref()]; len(s.receiver.Mail) > 0 && (!done || last != s.from) {
-		if mailErr = d.mail(ctx, s.letter()); mailErr == nil {
-			d.mailed[s.receiver.Ref()] = s.from
-		}
+	if len(s.receiver.Mail) > 0 {
+		_, mailErr = d.once("mail", s.id(), func() error { return d.mail(ctx, s.letter()) })
 	}
 	if s.receiver.Webhook != "" {
-		postErr = d.post(ctx, s.receiver.Webhook, s.id(), s.payload())
+		_, postErr = d.once("post", s.id(), func() error { return d.post(ctx, s.receiver.Webhook, s.id(), s.payload()) })
 	}
 	return both(mailErr, postErr)
 }

@@ -124,7 +124,7 @@ func TestMailText(t *testing.T) {
 	golden(t, "notice.txt", header+"\n\n"+decoded(t, m))
 
 	f := w.file(id)
-	tell := telling{plan: w.plan, file: f, notice: store.Notice{Case: id, Tier: "block", Receiver: "notice.desk"}, gateway: "mx1", now: at}
+	tell := telling{plan: w.plan, file: f, notice: w.told(id)["block notice.desk"], gateway: "mx1", now: at}
 	golden(t, "owner.txt", tell.ownerLetter("bob@example.com").text)
 	golden(t, "notice.json", indented(t, tell.payload()))
 	sum := summary{plan: w.plan, receiver: w.plan.Notices[0], gateway: "mx1", from: at.Add(-24 * time.Hour).UnixMilli(), now: at, cases: []store.Case{f.Case}}

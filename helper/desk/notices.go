@@ -59,13 +59,17 @@ func (d *Desk) notice(ctx context.Context, n store.Notice) error {
 	}
 	t := telling{plan: d.o.Plan(), file: file, notice: n, gateway: d.o.Gateway, now: d.now()}
 	if n.Receiver == plan.NotifyOwner {
-		return d.settle(ctx, n, d.tellOwner(ctx, t, &n))
+		err = d.tellOwner(ctx, t, &n)
+	} else if receiver, ok := noticeOf(t.plan, n.Receiver); ok {
+		err = d.tell(ctx, t, receiver, &n)
+	} else { // they may have it soon: a newer plan, which another gateway has already, opened the case
+		err = fmt.Errorf("the policies have no %s", n.Receiver)
 	}
-	receiver, ok := noticeOf(t.plan, n.Receiver)
-	if !ok {
-		return d.settle(ctx, n, final(fmt.Errorf("the policies have no %s", n.Receiver)))
+	if err := d.settle(ctx, n, err); err != nil {
+		return err
 	}
-	return d.settle(ctx, n, d.tell(ctx, t, receiver, &n))
+	d.settled(t.id())
+	return nil
 }
 
 // finalError is one that no further try can mend.
@@ -78,16 +82,40 @@ func final(err error) error { return finalError{err} }
 func (d *Desk) tell(ctx context.Context, t telling, receiver plan.Notice, n *store.Notice) error {
 	var mailErr, postErr error
 	if len(receiver.Mail) > 0 && n.Mailed == 0 {
-		if mailErr = d.mail(ctx, t.letter(receiver.Mail)); mailErr == nil {
-			n.Mailed = d.now().UnixMilli()
-		}
+		n.Mailed, mailErr = d.once("mail", t.id(), func() error { return d.mail(ctx, t.letter(receiver.Mail)) })
 	}
 	if receiver.Webhook != "" && n.Posted == 0 {
-		if postErr = d.post(ctx, receiver.Webhook, t.id(), t.payload()); postErr == nil {
-			n.Posted = d.now().UnixMilli()
-		}
+		n.Posted, postErr = d.once("post", t.id(), func() error { return d.post(ctx, receiver.Webhook, t.id(), t.payload()) })
 	}
 	return both(mailErr, postErr)
+}
+
+// once does a mail or a post, unless it went out before and the store could not be told. It says when it did, in
+// Unix milliseconds; 0 where it failed.
+func (d *Desk) once(way, id string, do func() error) (at int64, err error) {
+	way += " " + id
+	d.mu.Lock()
+	at = d.sent[way]
+	d.mu.Unlock()
+	if at != 0 {
+		return at, nil
+	}
+	if err := do(); err != nil {
+		return 0, err
+	}
+	at = d.now().UnixMilli()
+	d.mu.Lock()
+	d.sent[way] = at
+	d.mu.Unlock()
+	return at, nil
+}
+
+// settled forgets what went out by an id: the store knows.
+func (d *Desk) settled(id string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.sent, "mail "+id)
+	delete(d.sent, "post "+id)
 }
 
 // both joins two errors; it is final where each that there is is.
@@ -112,10 +140,8 @@ func (d *Desk) tellOwner(ctx context.Context, t telling, n *store.Notice) error 
 	if to == "" {
 		return final(fmt.Errorf("there is no address of %s", Shown(t.file.Who)))
 	}
-	err := d.mail(ctx, t.ownerLetter(to))
-	if err == nil {
-		n.Mailed = d.now().UnixMilli()
-	}
+	var err error
+	n.Mailed, err = d.once("mail", t.id(), func() error { return d.mail(ctx, t.ownerLetter(to)) })
 	return err
 }
 

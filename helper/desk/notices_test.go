@@ -190,6 +190,12 @@ func TestNobodyToTell(t *testing.T) {
 		id := w.open(owner, "warn", 1)
 		w.tell()
 		for name, n := range w.told(id) {
+			if n.Receiver == "notice.gone" { // a newer plan on another gateway may have it
+				if n.Due == 0 || n.Tries != 1 || !strings.Contains(n.Error, "have no notice.gone") {
+					t.Errorf("%d, %s: %+v", i, name, n)
+				}
+				continue
+			}
 			if n.Due != 0 || !strings.HasPrefix(n.Error, GivenUp) || n.Mailed != 0 {
 				t.Errorf("%d, %s: %+v", i, name, n)
 			}

@@ -38,6 +38,11 @@ func (d *Desk) Queue(ctx context.Context, all bool) error {
 	}
 	p := d.o.Plan()
 	spool := queue.Spool{Dir: p.Spool}
+	if len(held) > 0 {
+		if err := spool.Check(); err != nil {
+			return err
+		}
+	}
 	err = d.carryOut(ctx, spool, held, now)
 	if all || d.queue.lookDue(len(held) > 0 || blocksMail(p), freezing, now) {
 		begin := time.Now()

@@ -1,8 +1,10 @@
 package desk
 
 import (
+	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -215,5 +217,52 @@ func TestAfterTheRelease(t *testing.T) {
 	w.wg.Wait()
 	if frozen, _ := w.frozen(again); !frozen {
 		t.Error("what was frozen by hand is thawed")
+	}
+}
+
+// What is released while queue runners go through the queue, and force what is frozen, is delivered once.
+func TestReleasedAmongRunners(t *testing.T) {
+	w := newBed(t, nil)
+	id := w.open("auth:bob@local.test", "block", 2)
+	const messages = 12
+	for i := range messages {
+		w.send("bob@local.test", fmt.Sprintf("%dheld@remote.test", i))
+	}
+	if held := w.look(); len(held) != messages {
+		t.Fatalf("held: %+v", held)
+	}
+	w.decide(store.Decision{Case: id, Release: true})
+	over := make(chan struct{})
+	var runners sync.WaitGroup
+	for range 2 {
+		runners.Go(func() {
+			for {
+				select {
+				case <-over:
+					return
+				default:
+					_, _, _ = w.bed.Exec("", "-qff")
+				}
+			}
+		})
+	}
+	for range 100 {
+		_ = w.Queue(t.Context(), true) // one that a runner has in its hands is tried again
+		if w.at = w.at.Add(longestPause); len(w.held()) == 0 {
+			break
+		}
+	}
+	close(over)
+	runners.Wait()
+	w.wg.Wait()
+	if held := w.held(); len(held) != 0 {
+		t.Errorf("held: %+v", held)
+	}
+	got := map[string]int{}
+	for _, m := range w.bed.WaitMail(messages) {
+		got[m.Recipient]++
+	}
+	if len(got) != messages {
+		t.Errorf("delivered: %v", got)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"exipol/generator/plan"
-	"exipol/helper/engine"
 	"exipol/helper/queue"
 	"exipol/helper/store"
 )
@@ -64,11 +63,35 @@ func (t telling) tier() (l plan.Limit, tier plan.Tier, ok bool) {
 
 func (t telling) who() string { return brief(Shown(t.file.Who), mostWho) }
 
+// open says whether the case is, now that it is told of: a notice can be late.
+func (t telling) open() bool {
+	return t.file.State == store.CaseOpen && (t.file.Until == 0 || t.now.UnixMilli() < t.file.Until)
+}
+
+// inForce is the block that is in force now, of whatever tier; nil for none.
+func (t telling) inForce() *plan.Block {
+	l, known := limitOf(t.plan, t.file.Policy)
+	if !known || !t.file.Blocks || !t.open() {
+		return nil
+	}
+	var block *plan.Block
+	for _, tier := range l.Tiers {
+		if tier.Block != nil {
+			block = tier.Block
+		}
+		if tier.Name == t.file.Tier {
+			break
+		}
+	}
+	return block
+}
+
 // subject says it all in a line.
 func (t telling) subject() string {
 	_, tier, ok := t.tier()
 	if ok && tier.Block != nil {
-		return fmt.Sprintf("exipol case %d: %s is blocked (%s)", t.file.ID, t.who(), t.file.Policy)
+		is := map[bool]string{true: "is", false: "was"}[t.open()]
+		return fmt.Sprintf("exipol case %d: %s %s blocked (%s)", t.file.ID, t.who(), is, t.file.Policy)
 	}
 	return fmt.Sprintf("exipol case %d: %s (%s, tier %s)", t.file.ID, t.who(), t.file.Policy, t.notice.Tier)
 }
@@ -95,10 +118,15 @@ func (t telling) text() string {
 	f := t.file
 	limit, tier, ok := t.tier()
 	say := func(format string, args ...any) { b.WriteString(wrapped("", format, args...)) }
-	if ok && tier.Block != nil {
-		say("%s is blocked since %s.", t.who(), moment(f.Opened))
-	} else {
-		say("%s is noticed since %s. Nothing is blocked by that.", t.who(), moment(f.Opened))
+	switch blocks := ok && tier.Block != nil; {
+	case blocks && t.open():
+		say("%s is blocked since %s.", t.who(), moment(t.notice.Made))
+	case blocks:
+		say("%s was blocked at %s. That is over.", t.who(), moment(t.notice.Made))
+	case t.inForce() != nil:
+		say("%s is noticed since %s. A higher tier blocks it by now.", t.who(), moment(t.notice.Made))
+	default:
+		say("%s is noticed since %s. Nothing is blocked by that.", t.who(), moment(t.notice.Made))
 	}
 	b.WriteString("\nWhat happened\n")
 	if ok {
@@ -108,8 +136,8 @@ func (t telling) text() string {
 		b.WriteString(wrapped("  ", "%s, %s: %s by %s. %s", moment(a.At), Shown(a.Gateway), a.Did, Shown(a.Who), Shown(a.Why)))
 	}
 	b.WriteString("\nWhat is done\n")
-	if ok && tier.Block != nil && f.State == store.CaseOpen {
-		b.WriteString(wrapped("  ", "%s.", blockWords(tier.Block)))
+	if block := t.inForce(); block != nil {
+		b.WriteString(wrapped("  ", "%s.", blockWords(block)))
 	} else {
 		b.WriteString("  Nothing but this notice.\n")
 	}
@@ -155,15 +183,20 @@ type command struct{ name, what, line string }
 func (t telling) commands() []command {
 	id := t.file.ID
 	all := []command{{"show", "See all of it:", fmt.Sprintf("exipold case show %d", id)}}
-	if t.file.State != store.CaseOpen {
+	if t.file.State != store.CaseOpen || !t.open() && len(t.file.Held) == 0 {
 		return all
 	}
 	release := "Close the case; what was counted so far counts no more:"
-	if t.file.Blocks {
+	switch {
+	case t.file.Blocks && t.open():
 		release = "Lift the block, and deliver what is held:"
+	case t.file.Blocks:
+		release = "Deliver what is held:"
 	}
 	all = append(all, command{"release", release, fmt.Sprintf("exipold case release %d --reason '...'", id)})
-	if t.file.Blocks {
+	if t.file.Blocks && !t.open() {
+		all = append(all, command{"remove", "Delete what is held, without a bounce:", fmt.Sprintf("exipold case remove %d --reason '...'", id)})
+	} else if t.file.Blocks {
 		all = append(all,
 			command{"remove", "Delete what is held, without a bounce; the block stays:", fmt.Sprintf("exipold case remove %d --reason '...'", id)},
 			command{"remove_release", "Both: delete what is held, and lift the block:", fmt.Sprintf("exipold case remove %d --release --reason '...'", id)})
@@ -184,7 +217,7 @@ func ownerAddress(owner string) string {
 // ownerLetter is the mail to whom the case is about. It says nothing of how the desk works.
 func (t telling) ownerLetter(to string) letter {
 	var b strings.Builder
-	limit, tier, ok := t.tier()
+	limit, _, ok := t.tier()
 	say := func(format string, args ...any) { b.WriteString(wrapped("", format, args...)) }
 	_, name, _ := strings.Cut(t.file.Owner, ":")
 	name = brief(Shown(name), mostWho)
@@ -198,8 +231,8 @@ func (t telling) ownerLetter(to string) letter {
 	default:
 		say("Of late the server found too many mistakes in it.")
 	}
-	if ok && tier.Block != nil && t.file.State == store.CaseOpen {
-		say("%s.", strings.NewReplacer("Its mail", "This mail", "somebody releases the case", "the administrator has looked at it").Replace(blockWords(tier.Block)))
+	if block := t.inForce(); block != nil {
+		say("%s.", strings.NewReplacer("Its mail", "This mail", "somebody releases the case", "the administrator has looked at it").Replace(blockWords(block)))
 	}
 	b.WriteString("\n")
 	say("If you did not send it, somebody else knows your password, or uses your machine: change the password, and tell the administrator." +
@@ -235,53 +268,4 @@ func (t telling) payload() payload {
 		p.Commands[c.name] = c.line
 	}
 	return p
-}
-
-// ByHand is what opens a case of a limit by hand, with the highest tier of it that blocks.
-func ByHand(l plan.Limit, who Party, gateway, by, why string, now time.Time) (engine.OpenCase, error) {
-	rank := 0
-	for i, t := range l.Tiers {
-		if t.Block != nil {
-			rank = i + 1
-		}
-	}
-	if rank == 0 {
-		return engine.OpenCase{}, fmt.Errorf("%s: no tier of it blocks", l.Ref())
-	}
-	key, words, ok := who.named(l.Key)
-	if !ok {
-		return engine.OpenCase{}, fmt.Errorf("%s: its key is not known whole", l.Ref())
-	}
-	t := l.Tiers[rank-1]
-	c := engine.OpenCase{
-		Policy: l.Ref(), Key: key, Tier: t.Name, Rank: rank, Blocks: true, At: now.UnixMilli(), Who: words, Owner: who.keyOwner(l),
-		Gateway: gateway, Notify: t.Notify, Freeze: t.Block.Queued == plan.Freeze, By: by, Why: why,
-	}
-	for _, w := range l.Windows {
-		c.Window = max(c.Window, w.Milliseconds())
-	}
-	if t.Block.Until > 0 {
-		c.Until = c.At + t.Block.Until.Milliseconds()
-	}
-	return c, nil
-}
-
-// Probation is until when lower rates hold for a case that is released now; 0 where the policy
-// says nothing of that, or is not there any more.
-func Probation(p *plan.Plan, c store.Case, now time.Time) int64 {
-	l, _ := limitOf(p, c.Policy)
-	var lasts plan.Duration
-	for _, t := range l.Tiers {
-		if t.Block == nil || t.Block.Probation == nil {
-			continue
-		}
-		lasts = t.Block.Probation.Lasts
-		if t.Name == c.Tier {
-			break
-		}
-	}
-	if !c.Blocks || lasts == 0 {
-		return 0
-	}
-	return now.UnixMilli() + lasts.Milliseconds()
 }

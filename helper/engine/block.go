@@ -3,6 +3,7 @@ package engine
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"exipol/generator/plan"
 	"exipol/generator/wire"
@@ -82,7 +83,13 @@ func (j *judgement) stands(t *tallying, h *hearing, s Standing) error {
 	if tier == nil || !actsAt(tier.Block, &h.q) {
 		return nil
 	}
-	j.say(tier.Name, tier.Block.Verdict, "blocked by case %d", s.Case)
+	if j.explain {
+		end := "until it is released"
+		if s.Until != 0 {
+			end = "until " + rfc3339(s.Until)
+		}
+		j.say(tier.Name, tier.Block.Verdict, "blocked by case %d since %s, %s", s.Case, rfc3339(s.Since), end)
+	}
 	return j.block(t, h, tier, s.Case)
 }
 
@@ -185,20 +192,13 @@ func (j *judgement) held(l *limit, h *hearing) error {
 	return nil
 }
 
-// standingKey names a standing.
-type standingKey struct{ policy, key string }
-
 // standing is how a key stands with a policy, as far as a block is or was lately concerned.
 func (r *Runtime) standing(policy, key string) (Standing, bool) {
-	if r == nil || len(r.Standings) == 0 {
+	if r == nil {
 		return Standing{}, false
 	}
-	if r.stands == nil {
-		r.Prepare()
-	}
-	i, ok := r.stands[standingKey{policy, key}]
-	if !ok {
-		return Standing{}, false
-	}
-	return r.Standings[i], true
+	return r.Standings.Find(policy, key)
 }
+
+// rfc3339 is a moment, in Unix milliseconds, for people.
+func rfc3339(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339) }

@@ -23,6 +23,10 @@ func (s Standing) Open(now int64) bool {
 // InForce says whether a block is in force at now.
 func (s Standing) InForce(now int64) bool { return s.Blocks && s.Open(now) }
 
+// Matters says whether more than the key's next case depends on it: a block that is or was in force, a
+// release or a probation.
+func (s Standing) Matters() bool { return s.Blocks || s.Probation > 0 || s.Cleared > 0 }
+
 // OpenCase opens a case for a key, or raises the one that is open to a higher tier. Where one is
 // open with this tier or a higher one it does nothing: the standing's row decides, whoever
 // comes first. The store takes the key's samples along as evidence, and makes a row for each notice.

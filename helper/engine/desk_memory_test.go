@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"maps"
 	"slices"
 
 	"exipol/generator/plan"
@@ -139,13 +140,7 @@ func (d *desk) release(policy, key string, now, probation int64) {
 
 // runtime is what helpers read of it, twice a second.
 func (d *desk) runtime() *engine.Runtime {
-	var r engine.Runtime
-	for _, s := range d.standing {
-		if s.Blocks {
-			r.Standings = append(r.Standings, s)
-		}
-	}
-	return &r
+	return &engine.Runtime{Standings: new(engine.Standings).With(slices.Collect(maps.Values(d.standing)))}
 }
 
 // deskAsks are the asks that a plan's blocks and tiers need besides the events that are counted;

@@ -309,3 +309,26 @@ func TestBlockOfAccepted(t *testing.T) {
 		t.Error("a case for what was never accepted")
 	}
 }
+
+// TestProbationOfOverrides: it is a share of the rates that hold for whom it is about, and it ends.
+func TestProbationOfOverrides(t *testing.T) {
+	bulk := plan.List{Name: "bulk", Entries: []plan.Entry{{Field: "auth", Pattern: "bulk"}}}
+	w := newWorld(t, makePlan(bulk, stolen(only(blocking(tier("block", accept, "2/1h"), probation(50))), func(l *plan.Limit) {
+		l.Overrides = []plan.Override{{Name: "bulk", Only: []plan.Ref{{List: "bulk"}}, Over: []plan.OverrideTier{{Tier: "block", Over: []plan.Rate{rate("7/1h")}}}}}
+	})))
+	until := w.now.Add(time.Minute)
+	for _, step := range []struct{ bob, bulk int }{{2, 7}, {1, 3}, {2, 7}} {
+		for id, free := range map[string]int{"bob": step.bob, "bulk": step.bulk} {
+			for range free {
+				w.blocked(rcpt(id, true), accept, "")
+			}
+			w.blocked(rcpt(id, true), plan.Freeze, blockRef)
+			w.wait(time.Millisecond)
+			w.mem.release("limit.stolen", id, w.now.UnixMilli(), until.UnixMilli())
+		}
+		w.refresh()
+		if step.bob == 1 {
+			w.wait(time.Minute) // it is over
+		}
+	}
+}

@@ -170,10 +170,6 @@ func (r *Runtime) Prepare() {
 		_ = r.sets[i].add(a.Field, a.Pattern, entry{})
 		r.hits[i] = Hit{"allow", a.Field, a.Pattern}
 	}
-	r.stands = make(map[standingKey]int, len(r.Standings))
-	for i, s := range r.Standings {
-		r.stands[standingKey{s.Policy, s.Key}] = i
-	}
 }
 
 // set is an allowance's pattern, prepared.

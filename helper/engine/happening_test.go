@@ -182,6 +182,41 @@ func TestShare(t *testing.T) {
 	}
 }
 
+// TestShareOfRelays: the log knows a relay host's address only, so what it was let send is compared by
+// address, too, where a question knows its id; what was before a release is not.
+func TestShareOfRelays(t *testing.T) {
+	warn := tier("warn", accept, "30%/24h")
+	warn.Notify = []string{"notice.desk"}
+	w := newWorld(t, makePlan(bouncy(only(warn), func(l *plan.Limit) { l.Share = &plan.Share{Event: plan.Recipient, Floor: 10} })))
+	accepted := user("", plan.Recipient)
+	accepted.Traffic, accepted.Relay = plan.Relay, "customer-7"
+	n := 0
+	bounce := func() {
+		n++
+		hp := bounced("", n, w.now)
+		hp.Traffic = plan.Relay
+		w.happens(hp)
+	}
+	for release := range 2 {
+		for range 10 {
+			w.blocked(accepted, accept, "")
+		}
+		for range 3 {
+			bounce()
+		}
+		if len(w.mem.cases) != release {
+			t.Fatalf("3 of 10: %d cases", len(w.mem.cases))
+		}
+		bounce()
+		if len(w.mem.cases) != release+1 || w.mem.cases[release].first.Owner != "relay:192.0.2.1" || w.mem.cases[release].first.Counted != 40 {
+			t.Fatalf("4 of 10: %+v", w.mem.cases)
+		}
+		w.wait(time.Minute)
+		w.mem.release("limit.bouncy", "relay:192.0.2.1", w.now.UnixMilli(), 0)
+		w.refresh()
+	}
+}
+
 // TestLogins: distinct values of what only the log knows.
 func TestLogins(t *testing.T) {
 	block := blocking(tier("block", accept, "2/5m"), func(b *plan.Block) {

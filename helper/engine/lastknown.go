@@ -29,13 +29,12 @@ func (e *Engine) LastKnown(r *Runtime, now time.Time) []string {
 		return nil
 	}
 	var lines []string
-	for i := range r.Standings {
-		s := &r.Standings[i]
+	for s := range r.Standings.All() {
 		l := e.limits[s.Policy]
 		if l == nil || !s.InForce(now.UnixMilli()) || !l.lastsKnown() || off(r, s.Policy, now) {
 			continue
 		}
-		tier := l.blockOf(s)
+		tier := l.blockOf(&s)
 		parts, whole := normalize.Split(s.Key)
 		if tier == nil || !whole || len(parts) != len(l.Key) || e.exemptKey(r, l, parts, now) {
 			continue

@@ -28,9 +28,9 @@ func TestLastKnown(t *testing.T) {
 		named("watch", []plan.Part{auth}, func(l *plan.Limit) { l.Mode = plan.Observe }),
 	))
 	ms := w.now.UnixMilli()
-	var r engine.Runtime
+	var all []engine.Standing
 	add := func(policy string, until, released int64, parts ...string) {
-		r.Standings = append(r.Standings, engine.Standing{
+		all = append(all, engine.Standing{
 			Policy: "limit." + policy, Key: normalize.Key(parts), Case: 1, Tier: "t", Rank: 1, Blocks: true, Until: until, Released: released,
 		})
 	}
@@ -43,7 +43,8 @@ func TestLastKnown(t *testing.T) {
 		add(other, 0, 0, "bob")
 	}
 	add("owner", 0, 0, "two", "parts") // of an earlier plan
-	r.Standings[1].Tier = "of an earlier plan"
+	all[1].Tier = "of an earlier plan"
+	r := engine.Runtime{Standings: new(engine.Standings).With(all)}
 	line := func(policy string, parts ...string) string {
 		return wire.BlockedKey("limit."+policy, parts...) + ": v=1 verdict=deny by=limit." + policy + "/t/block waive=no end=1"
 	}

@@ -18,6 +18,7 @@ type limit struct {
 	each    bool          // for whom it counts, or what, differs between the recipients of a message
 	desk    bool          // it opens cases
 	blocks  bool          // a tier blocks
+	fromLog bool          // it counts something that no question tells of
 	looks   bool          // it counts only what no question tells of, and has a tier that acts at a command
 }
 
@@ -38,9 +39,11 @@ func newLimit(p *plan.Limit) *limit {
 		t := &p.Tiers[i]
 		l.desk = l.desk || t.Desk() && p.Mode != plan.Observe
 		l.blocks = l.blocks || t.Block != nil
-		acts = acts || t.Verdict != plan.Accept || t.Delay != nil || len(t.AddHeader) > 0
+		acts = acts || t.Verdict != plan.Accept || t.Delay != nil || len(t.AddHeader) > 0 || t.Block != nil && p.Mode == plan.Observe
 	}
-	l.looks = acts && !slices.ContainsFunc(p.Events, func(w plan.WeightedEvent) bool { return !plan.Events[w.Event].Log })
+	fromLog := func(w plan.WeightedEvent) bool { return plan.Events[w.Event].Log }
+	l.fromLog = slices.ContainsFunc(p.Events, fromLog)
+	l.looks = acts && !slices.ContainsFunc(p.Events, func(w plan.WeightedEvent) bool { return !fromLog(w) })
 	return l
 }
 
@@ -92,7 +95,7 @@ func (e *Engine) judgeKey(j *judgement, t *tallying, h *hearing, blocked bool) e
 	}
 	weight, always := t.weigh(h)
 	others := t.others(h)
-	looks := blocked && l.looks && (h.q.Stage == plan.Rcpt || h.q.Stage == plan.NotSMTP)
+	looks := blocked && l.looks && (h.q.Stage == plan.Rcpt || h.q.Stage == plan.NotSMTP || j.observe)
 	if l.desk && (weight > 0 || others > 0 || looks) {
 		if err := t.stand(h); err != nil {
 			return err
@@ -104,6 +107,9 @@ func (e *Engine) judgeKey(j *judgement, t *tallying, h *hearing, blocked bool) e
 	}
 	if others > 0 {
 		j.accepted = append(j.accepted, t.add(h, l.of, others)...)
+		if err := j.compareByAddress(t, h, others); err != nil {
+			return err
+		}
 	}
 	switch {
 	case weight > 0:
@@ -130,6 +136,23 @@ func (e *Engine) judgeKey(j *judgement, t *tallying, h *hearing, blocked bool) e
 	if blocked && l.blocks {
 		return j.inForce(t, h)
 	}
+	return nil
+}
+
+// compareByAddress counts what a limit compares with by a relay host's address, too, where it counts
+// what only the log tells: that knows no ids.
+func (j *judgement) compareByAddress(t *tallying, h *hearing, others int64) error {
+	other, is := t.otherName(h)
+	if !is || !t.fromLog {
+		return nil
+	}
+	second := *t
+	if second.key = other; t.desk {
+		if err := second.stand(h); err != nil {
+			return err
+		}
+	}
+	j.accepted = append(j.accepted, second.add(h, t.of, others)...)
 	return nil
 }
 

@@ -52,3 +52,46 @@ func TestWhoIsLocal(t *testing.T) {
 		t.Error("no row is written")
 	}
 }
+
+// TestObservedLog: a block by what the log tells would be in force while too much is counted; whoever
+// only observes opens no case and blocks nobody, but says so where the block would have acted.
+func TestObservedLog(t *testing.T) {
+	observe := func(l *plan.Limit) { l.Mode = plan.Observe }
+	warn, hold := tier("warn", accept, "1/1h"), blocking(tier("hold", accept, "2/1h"))
+	warn.Notify = []string{"notice.desk"}
+	stop := blocking(tier("stop", accept, "1/5m"), func(b *plan.Block) {
+		b.At, b.Verdict, b.Traffics = plan.Auth, plan.Deny, []string{plan.Inbound}
+	})
+	slow := tier("slow", plan.Defer, "1/5m")
+	crack := limit("crack", plan.AuthFailure, []plan.Tier{slow, stop}, observe, func(l *plan.Limit) {
+		l.Traffic, l.Key = plan.Inbound, []plan.Part{{Field: "client", V4: 32, V6: 128}}
+	})
+	w := newWorld(t, makePlan(bouncy([]plan.Tier{warn, hold}, observe), crack))
+	login := says(plan.Blocked, from("192.0.2.1"))
+	login.Stage, login.Half, login.Traffic, login.Sender, login.Recipient = plan.Auth, plan.Before, plan.Inbound, "", ""
+	would := func(q wire.Question, verdict, by string) {
+		t.Helper()
+		if a := w.want(q, accept, "").Answer; a.Would != verdict || a.WouldBy != by {
+			t.Errorf("would %q by %q, want %q by %q", a.Would, a.WouldBy, verdict, by)
+		}
+	}
+	for n := range 3 {
+		would(rcpt("bob", false), "", "")
+		w.happens(bounced("bob", n, w.now))
+	}
+	would(rcpt("bob", false), plan.Freeze, "limit.bouncy/hold/block")
+	would(rcpt("eve", false), "", "")
+	failed := bounced("", 10, w.now)
+	failed.Event, failed.Traffic, failed.Sender, failed.Recipient = plan.AuthFailure, plan.Inbound, "", ""
+	w.happens(failed)
+	would(login, "", "")
+	failed.Item = "11"
+	w.happens(failed)
+	would(login, plan.Deny, "limit.crack/stop/block")
+	w.wait(2 * time.Hour)
+	would(rcpt("bob", false), "", "")
+	would(login, "", "")
+	if len(w.mem.cases) != 0 {
+		t.Errorf("cases: %+v", w.mem.cases)
+	}
+}

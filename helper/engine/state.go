@@ -51,11 +51,10 @@ type Runtime struct {
 	Allowances []Allowance
 	Off        []Switch
 
-	Standings []Standing // those that block, or blocked lately; see Standing
+	Standings *Standings
 
-	sets   []*set              // of the allowances; see Prepare
-	hits   []Hit               // likewise
-	stands map[standingKey]int // the standings' places
+	sets []*set // of the allowances; see Prepare
+	hits []Hit  // likewise
 }
 
 // State is what the store knows, as one decision sees it: a snapshot that does not

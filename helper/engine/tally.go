@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"strconv"
 	"time"
 
 	"exipol/generator/plan"
@@ -144,15 +143,8 @@ func (t *tallying) freed(after int64, length time.Duration) bool {
 	return t.standing.Cleared != 0 && t.standing.Cleared/length.Milliseconds() > after
 }
 
-// afresh is the key under which is counted what happened since the last release: a key of
-// one part more than others have.
-func (t *tallying) afresh() string {
-	key := t.key + "|" + strconv.FormatInt(t.standing.Cleared, 10)
-	if len(key) > normalize.KeyLength {
-		key = normalize.Key([]string{key})
-	}
-	return key
-}
+// afresh is the key under which is counted what happened since the last release.
+func (t *tallying) afresh() string { return normalize.Since(t.key, t.standing.Cleared) }
 
 // members counts distinct values. Beyond twice the highest rate (and a few) no
 // further ones are kept, so that nobody can make the count itself expensive.

@@ -33,7 +33,8 @@ func (e *Engine) judgeTiers(j *judgement, t *tallying, h *hearing, counted map[p
 			continue
 		}
 		acted = true
-		if how != looking {
+		switch {
+		case how != looking:
 			if l.desk && tier.Desk() {
 				j.open(t, h, i, value, rate, how)
 			}
@@ -42,8 +43,15 @@ func (e *Engine) judgeTiers(j *judgement, t *tallying, h *hearing, counted map[p
 					return err
 				}
 			}
+		case j.observe && tier.Block != nil && actsAt(tier.Block, &h.q):
+			// Who observes opens no case: the block would be in force while the rate is exceeded.
+			if err := j.block(t, h, tier, 0); err != nil {
+				return err
+			}
 		}
-		j.act(l, tier, value, rate, h.live)
+		if how != looking || h.q.Stage == plan.Rcpt || h.q.Stage == plan.NotSMTP {
+			j.act(l, tier, value, rate, h.live)
+		}
 	}
 	if !acted {
 		j.say("", plan.Accept, "counts %s", tally{l, counted})

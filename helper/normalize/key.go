@@ -3,6 +3,7 @@ package normalize
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strconv"
 	"strings"
 )
 
@@ -84,4 +85,36 @@ func Split(key string) (parts []string, whole bool) {
 		}
 	}
 	return append(parts, b.String()), true
+}
+
+// sinceMark stands before the time from which a key counts anew. No key has these two bytes, as with hashMark.
+const sinceMark = `\@`
+
+// Since is a key of its own for what concerns a key from some time on (Unix milliseconds).
+func Since(key string, ms int64) string {
+	since := sinceMark + strconv.FormatInt(ms, 10)
+	if key == `\` {
+		return since
+	}
+	if len(key)+len(since) <= KeyLength {
+		return key + since
+	}
+	return Key([]string{key + since})
+}
+
+// CutSince takes a key of Since's apart; ms is 0 where it is none, or too long.
+func CutSince(key string) (plain string, ms int64) {
+	// Before the mark stands an even number of backslashes: an odd one would be half of an escape.
+	i := strings.LastIndex(key, sinceMark)
+	if i < 0 || (i-len(strings.TrimRight(key[:i], `\`)))%2 == 1 {
+		return key, 0
+	}
+	ms, err := strconv.ParseInt(key[i+len(sinceMark):], 10, 64)
+	if err != nil {
+		return key, 0
+	}
+	if i == 0 {
+		return `\`, ms
+	}
+	return key[:i], ms
 }

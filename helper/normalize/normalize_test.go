@@ -2,6 +2,7 @@ package normalize
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -280,5 +281,31 @@ func BenchmarkKey(b *testing.B) {
 	parts := []string{"192.0.2.0/24", "alice@example.org", "bob@example.com"}
 	for b.Loop() {
 		Key(parts)
+	}
+}
+
+// TestSince: a key and its time come apart again, and no key is another's.
+func TestSince(t *testing.T) {
+	seen := map[string]string{}
+	for _, parts := range [][]string{
+		{""}, {"", ""}, {"bob"}, {"bob", "1"}, {`bob\@1`}, {`\@1`}, {`\`}, {`\\`}, {`bob\`}, {`bob\`, `@1`}, {"@1"}, {`\`, ""},
+		{strings.Repeat("x", 250)}, {strings.Repeat("x", 255)}, {strings.Repeat("x", 300)}, {strings.Repeat(`\`, 126) + "ab"},
+	} {
+		key := Key(parts)
+		if plain, ms := CutSince(key); plain != key || ms != 0 {
+			t.Errorf("%q is one since %d", key, ms)
+		}
+		for _, ms := range []int64{1, 1790000000000} {
+			since := Since(key, ms)
+			if before, twice := seen[since]; twice || len(since) > KeyLength {
+				t.Errorf("%q of %q, and of %q", since, key, before)
+			}
+			seen[since] = key
+			plain, when := CutSince(since)
+			if long := len(key)+2+len(strconv.FormatInt(ms, 10)) > KeyLength; !long && (plain != key || when != ms) || long && when != 0 {
+				t.Errorf("%q: %q since %d, want %q since %d", since, plain, when, key, ms)
+			}
+		}
+		seen[key] = "itself"
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -63,7 +64,8 @@ func (e Exim) change(ctx context.Context, option string, messages []Message) err
 }
 
 // each calls run with a command line for a good number of messages of one queue at a time. The first error
-// is returned, after all were called.
+// is returned, after all were called; where Exim hung over some it is left alone with the rest, which would
+// hang as well.
 func (e Exim) each(messages []Message, run func(args []string) error, option string) error {
 	byQueue := map[string][]string{}
 	var queues []string
@@ -83,7 +85,11 @@ func (e Exim) each(messages []Message, run func(args []string) error, option str
 			before = []string{"-qG" + queue}
 		}
 		for ids := range slices.Chunk(byQueue[queue], atOnce) {
-			if err := run(slices.Concat(before, []string{option}, ids)); err != nil && first == nil {
+			err := run(slices.Concat(before, []string{option}, ids))
+			if errors.Is(err, context.DeadlineExceeded) {
+				return err
+			}
+			if first == nil {
 				first = err
 			}
 		}
@@ -133,8 +139,8 @@ func plain(s, others string) bool {
 // mostSaid is how much of what Exim says is kept.
 const mostSaid = 2048
 
-// run runs Exim, and waits for its end or for that of ctx. A program that runs with root's rights cannot
-// always be ended by who started it: then it goes on, and nobody waits for it.
+// run runs Exim, and waits for its end or for that of ctx. One that takes too long is asked to end; but a program
+// that runs with root's rights cannot always be ended by who started it: then it goes on, and nobody waits for it.
 func (e Exim) run(ctx context.Context, input []byte, args []string) error {
 	cmd := exec.Command(e.Path, append(slices.Clone(e.Arguments), args...)...)
 	said := &said{}
@@ -158,6 +164,9 @@ func (e Exim) run(ctx context.Context, input []byte, args []string) error {
 		}
 		return fmt.Errorf("%s: %w%s", e.Path, err, said.first())
 	case <-ctx.Done():
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			_ = cmd.Process.Signal(syscall.SIGTERM)
+		}
 		return fmt.Errorf("%s does not end: %w", e.Path, ctx.Err())
 	}
 }
@@ -175,13 +184,18 @@ func (s *said) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// first is the first line, quoted, for messages may be in it that strangers wrote.
+// mostQuoted is how much of it an error has.
+const mostQuoted = 300
+
+// first is its first paragraph as one line, quoted, for messages may be in it that strangers wrote. Exim says in the
+// second line what is wrong with its configuration.
 func (s *said) first() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	line, _, _ := strings.Cut(strings.TrimSpace(string(s.text)), "\n")
+	text, _, _ := strings.Cut(strings.TrimSpace(string(s.text)), "\n\n")
+	line := strings.Join(strings.Fields(text), " ")
 	if line == "" {
 		return ""
 	}
-	return ": " + strconv.Quote(line)
+	return ": " + strconv.Quote(line[:min(len(line), mostQuoted)])
 }

@@ -84,6 +84,19 @@ func (s Spool) queues() ([]string, error) {
 	return queues, nil
 }
 
+// Check fails where the directory cannot be the spool of an Exim that has had messages: it lacks "input". An
+// empty queue in the wrong place looks like one whose messages are all gone.
+func (s Spool) Check() error {
+	queues, err := s.queues()
+	if err != nil || len(queues) > 1 {
+		return err
+	}
+	if _, err := os.Stat(s.input("")); err != nil {
+		return fmt.Errorf("%s is no spool that Exim has used; site.spool names it: %w", s.Dir, err)
+	}
+	return nil
+}
+
 // someNames is how many names of a directory are read at a time: queues can be very long.
 const someNames = 1000
 

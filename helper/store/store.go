@@ -62,12 +62,20 @@ type PolicyStats struct {
 	Oldest int64  `json:"oldest"` // when the oldest was made, Unix milliseconds
 }
 
+// Bouncer is an owner whose mail bounces.
+type Bouncer struct {
+	Owner string `json:"owner"` // auth:ID, user:LOGIN or relay:HOST
+	Hour  int64  `json:"hour"`  // bounces of the last hour,
+	Day   int64  `json:"day"`   // and of the last day
+}
+
 // TopKey is one of a policy's busiest keys.
 type TopKey struct {
 	Table string `json:"table"`
 	Key   string `json:"key"`
 	Span  int64  `json:"span,omitempty"`   // the counter's window in seconds
 	N     int64  `json:"n"`                // events, distinct members or passes
+	Since int64  `json:"since,omitempty"`  // counted since a release at that time only, Unix milliseconds; the whole count of the key has a row of its own
 	LetIn bool   `json:"let_in,omitempty"` // a greylisted key that was retried in time
 }
 

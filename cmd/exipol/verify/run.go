@@ -235,28 +235,6 @@ func (b *bench) sessions(ctx context.Context, all []session) error {
 	return nil
 }
 
-// rates makes the text anew for each rate that Exim counts itself, and exceeds it.
-func (b *bench) rates(ctx context.Context, p *plan.Plan) error {
-	for i := range p.Limits {
-		l := &p.Limits[i]
-		if l.Engine != plan.EngineExim {
-			continue
-		}
-		for j := range l.Tiers {
-			t := &l.Tiers[j]
-			for k := range t.Over {
-				if err := b.write(rated(p, place{i, j, k})); err != nil {
-					return err
-				}
-				if err := b.sessions(ctx, []session{rateSession(b.plan, l, t)}); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
-}
-
 // call is how Exim is called for a session, and what it reads.
 func (b *bench) call(s session) (args []string, input string) {
 	to := func(name string) string { return name + "@" + domain(b.plan) }

@@ -135,8 +135,13 @@ func replies(p *plan.Plan, traffic, stage string, ask plan.Ask) (out []reply) {
 		}
 		for _, t := range l.Tiers {
 			ref := l.Ref() + "/" + t.Name
-			if t.Block != nil && l.Mode != plan.Observe {
+			switch {
+			case t.Block == nil:
+			case l.Mode != plan.Observe:
 				out = append(out, blocked(stage, l.Ref(), t)...)
+			default:
+				name := plan.BlockRef(l.Ref(), t.Name)
+				out = append(out, said(plan.Observe, name, wire.Answer{Verdict: t.Block.Verdict, By: name}))
 			}
 			if ask.Event == plan.Blocked && (!fromLog(l) || stage != plan.Rcpt && stage != plan.NotSMTP) {
 				continue // it is about blocks only
@@ -256,61 +261,4 @@ func failures(p *plan.Plan, traffic string, ask plan.Ask, asks []plan.Ask) []str
 		return nil
 	}
 	return []string{`^451[ -].*\((` + strings.Join(names, "|") + `)\)$`}
-}
-
-// never is a rate that no session reaches.
-const never = 1_000_000_000
-
-// place is a rate's, by the indexes of its limit, its tier and itself.
-type place struct{ limit, tier, rate int }
-
-// nowhere is no rate's.
-var nowhere = place{-1, -1, -1}
-
-// rated is a plan in which Exim itself finds one rate exceeded at once, and no other.
-func rated(p *plan.Plan, only place) *plan.Plan {
-	out := *p
-	out.Limits = slices.Clone(p.Limits)
-	for i := range out.Limits {
-		l := &out.Limits[i]
-		if l.Engine != plan.EngineExim {
-			continue
-		}
-		l.Tiers = slices.Clone(l.Tiers)
-		for j := range l.Tiers {
-			t := &l.Tiers[j]
-			over := slices.Clone(t.Over)
-			for k := range over {
-				over[k].Count = never
-				if (place{i, j, k}) == only {
-					over[k].Count = 1
-				}
-			}
-			t.Over = over
-			if t.Delay != nil && l.Traffic == plan.Local { // where Exim really sleeps
-				second, _ := plan.ParseDuration("1s")
-				t.Delay = &plan.Delay{Fixed: second, Max: second}
-			}
-		}
-	}
-	return &out
-}
-
-// rateSession is the session in which a tier of a limit trips that Exim counts.
-func rateSession(p *plan.Plan, l *plan.Limit, t *plan.Tier) session {
-	ref := l.Ref() + "/" + t.Name
-	s := session{name: l.Traffic + " mail, " + ref + " exceeded", traffic: l.Traffic, answer: accept}
-	switch {
-	case l.Mode == plan.Observe:
-		s.expect = []string{logged("observe " + ref + ": would ")}
-	case t.Verdict == plan.Accept || t.Verdict == plan.Freeze:
-		s.expect = []string{logged(ref + " [")}
-	default:
-		s.expect = shown(t.Verdict, ref)
-	}
-	var fits bool
-	if s.client, fits = client(p, l.Traffic, l); !fits {
-		s.expect = nil
-	}
-	return s
 }

@@ -24,6 +24,8 @@ type Site struct {
 	Layout        string            // "debian" or "upstream"
 	ACL           map[string]string // by stage: the value of its option, "" where it is unset
 	Mainlog       string            // the file that log_file_path names, "" where it is not clear
+	Domain        string            // qualify_domain, what Exim puts behind a login that has none
+	Spool         string            // spool_directory
 	StrictACLVars bool              // strict_acl_vars: a variable that was never set is an error
 }
 
@@ -36,7 +38,7 @@ func AskSite(ctx context.Context, exim, config string) (Site, error) {
 	if config != "" {
 		args = append(args, "-C", config)
 	}
-	args = append(args, "-bP", "configure_file", "strict_acl_vars", "log_file_path")
+	args = append(args, "-bP", "configure_file", "strict_acl_vars", "log_file_path", "qualify_domain", "spool_directory")
 	for _, stage := range plan.StageOrder {
 		if option := ACLOption(stage); option != "" {
 			args = append(args, option)
@@ -118,8 +120,13 @@ func parseSite(out string) Site {
 			s.StrictACLVars = true
 		}
 		name, value, found := strings.Cut(line, "=")
-		if strings.TrimSpace(name) == "log_file_path" {
+		switch strings.TrimSpace(name) {
+		case "log_file_path":
 			s.Mainlog = mainlog(strings.TrimSpace(value))
+		case "qualify_domain":
+			s.Domain = strings.TrimSpace(value)
+		case "spool_directory":
+			s.Spool = strings.TrimSpace(value)
 		}
 		for _, stage := range plan.StageOrder {
 			if found && strings.TrimSpace(name) == ACLOption(stage) {

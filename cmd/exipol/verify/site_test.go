@@ -10,7 +10,7 @@ import (
 
 func TestAskSite(t *testing.T) {
 	config := filepath.Join(t.TempDir(), "exim.conf")
-	text := "keep_environment =\nlog_file_path = /var/log/exim/%slog\nstrict_acl_vars = true\nacl_smtp_connect = my_connect\nacl_smtp_rcpt = acl_check_rcpt\nacl_smtp_helo = exipol_helo\nacl_smtp_mail = /etc/mail.acl\n" +
+	text := "keep_environment =\nlog_file_path = /var/log/exim/%slog\nqualify_domain = mail.example\nspool_directory = /var/spool/mine\nstrict_acl_vars = true\nacl_smtp_connect = my_connect\nacl_smtp_rcpt = acl_check_rcpt\nacl_smtp_helo = exipol_helo\nacl_smtp_mail = /etc/mail.acl\n" +
 		"acl_smtp_dkim = my_dkim\nbegin acl\nmy_dkim:\n  accept\nmy_connect:\n  accept\nacl_check_rcpt:\n  accept\n"
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
@@ -19,7 +19,7 @@ func TestAskSite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if site.Layout != "upstream" || !site.StrictACLVars || site.Mainlog != "/var/log/exim/mainlog" {
+	if site.Layout != "upstream" || !site.StrictACLVars || site.Mainlog != "/var/log/exim/mainlog" || site.Domain != "mail.example" || site.Spool != "/var/spool/mine" {
 		t.Errorf("site: %+v", site)
 	}
 	want := []StageACL{{"connect", "my_connect"}, {"mail", "/etc/mail.acl"}, {"dkim", "my_dkim"}, {"data", ""}}

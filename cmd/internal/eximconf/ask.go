@@ -15,20 +15,22 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 )
 
-// Usual is where systems keep Exim.
-var Usual = []string{"/usr/sbin/exim4", "/usr/sbin/exim", "/usr/exim/bin/exim", "/usr/local/sbin/exim"}
+// usual is where systems keep Exim.
+var usual = []string{"/usr/sbin/exim4", "/usr/sbin/exim", "/usr/exim/bin/exim", "/usr/local/sbin/exim"}
 
-// Find is the Exim of this machine: on PATH, or in one of the usual places; "" for none.
+// Find is the Exim of this machine: in one of the usual places, or on PATH; "" for none. The usual places come
+// first, so that root and a user, and a service and a shell, find the same one.
 func Find() string {
-	for _, name := range []string{"exim4", "exim"} {
-		if path, err := exec.LookPath(name); err == nil {
+	for _, path := range usual {
+		if info, err := os.Stat(path); err == nil && !info.IsDir() && info.Mode()&0o111 != 0 {
 			return path
 		}
 	}
-	for _, path := range Usual {
-		if info, err := os.Stat(path); err == nil && !info.IsDir() && info.Mode()&0o111 != 0 {
+	for _, name := range []string{"exim4", "exim"} {
+		if path, err := exec.LookPath(name); err == nil {
 			return path
 		}
 	}
@@ -46,7 +48,14 @@ type Config struct {
 // options are those that are judged here.
 var options = []string{
 	"configure_file", "timeout_frozen_after", "auto_thaw", "ignore_bounce_errors_after", "move_frozen_messages",
-	"log_selector", "log_file_path", "helo_accept_junk_hosts", "timezone", "log_timezone",
+	"log_selector", "log_file_path", "helo_accept_junk_hosts", "timezone", "log_timezone", "spool_directory",
+}
+
+// Values asks the Exim binary for options of the configuration in file, or of its own where that is "". A
+// switch is "true" or "false"; an option that this Exim does not have is left out.
+func Values(ctx context.Context, exim, file string, options ...string) (map[string]string, error) {
+	said, err := ask(ctx, exim, file, options...)
+	return parse(said, options), err
 }
 
 // Ask asks the Exim binary for what is judged here: of the configuration in file, or of its own
@@ -84,6 +93,7 @@ func ask(ctx context.Context, exim, file string, options ...string) (string, err
 		args = []string{"-C", file}
 	}
 	cmd := exec.CommandContext(ctx, exim, append(append(args, "-bP"), options...)...)
+	cmd.WaitDelay = time.Second
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -92,8 +102,14 @@ func ask(ctx context.Context, exim, file string, options ...string) (string, err
 		return "", fmt.Errorf("%s: no such program (--exim)", exim)
 	case errors.Is(err, fs.ErrPermission):
 		return "", fmt.Errorf("%s: no program that may be run (--exim)", exim)
+	case ctx.Err() != nil:
+		return "", fmt.Errorf("%s -bP: no answer in time: %w", exim, ctx.Err())
 	case err != nil:
-		first, _, _ := strings.Cut(strings.TrimSpace(stderr.String()), "\n\n")
+		said := stderr.String()
+		if said == "" {
+			said = string(out)
+		}
+		first, _, _ := strings.Cut(strings.TrimSpace(said), "\n\n")
 		return "", fmt.Errorf("%s -bP: %w: %s", exim, err, strings.Join(strings.Fields(first), " "))
 	}
 	return string(out), nil

@@ -46,14 +46,14 @@ func TestFreezing(t *testing.T) {
 		"move_frozen_messages=true":          "F move_frozen_messages",
 	} {
 		name, value, _ := strings.Cut(values, "=")
-		if got := found(by(map[string]string{name: value}).Freezing(freezing("upstream"))); got != want {
+		if got := found(by(map[string]string{name: value}).Freezing(freezing("upstream"), nil)); got != want {
 			t.Errorf("%s: %q, want %q", values, got, want)
 		}
 	}
 	c := by(nil)
 	delete(c.values, "timeout_frozen_after")
 	delete(c.values, "move_frozen_messages")
-	if got := found(c.Freezing(freezing("upstream"))); got != "D timeout_frozen_after" {
+	if got := found(c.Freezing(freezing("upstream"), nil)); got != "D timeout_frozen_after" {
 		t.Errorf("an Exim that does not say: %q", got)
 	}
 }

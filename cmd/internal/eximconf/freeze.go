@@ -2,6 +2,7 @@ package eximconf
 
 import (
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"exipol/generator/plan"
@@ -47,11 +48,12 @@ func Freezes(p *plan.Plan) bool {
 // Freezing judges the settings that end a freeze, as deliver.c of Exim carries them out from 4.92 to 4.100. All
 // of them work at a queue run. freeze_tell is none of them: the generated text freezes with no_tell, and
 // exim -Mf tells nobody.
-func (c *Config) Freezing(p *plan.Plan) []Finding {
+// same says whether two paths are one file.
+func (c *Config) Freezing(p *plan.Plan, same func(a, b string) bool) []Finding {
 	if !Freezes(p) {
 		return nil
 	}
-	var all []Finding
+	all := c.spool(p, same)
 	add := func(level Level, option, mend, format string, args ...any) {
 		all = append(all, Finding{level, option, fmt.Sprintf(format, args...), mend})
 	}
@@ -95,6 +97,17 @@ func (c *Config) Freezing(p *plan.Plan) []Finding {
 			"move_frozen_messages is set: held messages are moved to Finput in the spool, where exim -bp does not show them, and no case can release or remove them")
 	}
 	return all
+}
+
+// spool compares Exim's spool with the one that the policies name, in which exipold desk looks for what is held.
+func (c *Config) spool(p *plan.Plan, same func(a, b string) bool) []Finding {
+	dir := filepath.Clean(c.values["spool_directory"])
+	if p.Spool == "" || !filepath.IsAbs(dir) || dir == filepath.Clean(p.Spool) || same != nil && same(dir, p.Spool) {
+		return nil
+	}
+	return []Finding{{Fault, "spool_directory",
+		fmt.Sprintf("Exim keeps its messages in %s, and exipold desk looks for them in %s (site.spool): what is held is never released nor removed", dir, p.Spool),
+		fmt.Sprintf("write into the policies: site { spool = %q }", dir)}}
 }
 
 // CancelledAfter is how long after it came in a held message is cancelled, with a bounce to its sender;

@@ -141,7 +141,7 @@ func (q *queue) judged() []Finding {
 	if err != nil {
 		q.t.Fatal(err)
 	}
-	return c.Freezing(freezing(planLayout(q.Layout)))
+	return c.Freezing(freezing(planLayout(q.Layout)), nil)
 }
 
 // mends are the lines that the faults ask for.

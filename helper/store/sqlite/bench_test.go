@@ -173,10 +173,10 @@ func BenchmarkRuntime(b *testing.B) {
 			b.Run(fmt.Sprintf("blocks=%d/changed=%v", blocks, changed), func(b *testing.B) {
 				for b.Loop() {
 					if changed {
-						s.stood.version = ""
+						s.stood.last = 0
 					}
-					if r, err := s.Runtime(b.Context(), 20); err != nil || len(r.Standings) != blocks {
-						b.Fatal(len(r.Standings), err)
+					if r, err := s.Runtime(b.Context(), 20); err != nil || r.Standings.Len() != blocks {
+						b.Fatal(r.Standings.Len(), err)
 					}
 				}
 			})

@@ -77,6 +77,10 @@ func (s *session) raiseCase(c sqldriver.Conn, old engine.Standing, span int64, w
 	if err := s.putStanding(c, next, span); err != nil {
 		return err
 	}
+	// What raises it may be read from a log, or come from a gateway whose clock is behind.
+	if err := s.reopen(c, old.Case); err != nil {
+		return err
+	}
 	if _, err := s.run(c, "UPDATE desk_case SET tier = ?, blocks = ?, until_at = ?, queued = CASE WHEN queued > ? THEN queued ELSE ? END WHERE id = ?",
 		w.Tier, truth(next.Blocks), next.Until, truth(w.Freeze), truth(w.Freeze), old.Case); err != nil {
 		return err
@@ -108,8 +112,7 @@ func (s *session) putStanding(c sqldriver.Conn, st engine.Standing, span int64) 
 		st.Policy, []byte(st.Key), st.Case, st.Tier, int64(st.Rank), truth(st.Blocks), st.Since, st.Until, st.Released, st.Cleared, st.Probation, span, end); err != nil {
 		return err
 	}
-	_, err := s.run(c, countUp, lastStandings)
-	return err
+	return s.changedStanding(c, &st)
 }
 
 // told does what opening and raising have in common: the audit, the evidence since the last
@@ -149,30 +152,40 @@ func (s *session) audit(c sqldriver.Conn, id int64, a store.Audit) error {
 }
 
 // putHeld notes a message that a block froze. Where the case was released between the question
-// and now, the message is to be thawed like the others; where it had ended, it is open again,
-// as somebody has to decide about the message.
+// and now, the message is to be thawed like the others, or removed where the desk had that done and the message was
+// frozen by then: nobody has decided to delete what came in later. Where the case had ended, it is open again, as
+// somebody has to decide about the message.
 func (s *session) putHeld(c sqldriver.Conn, w engine.PutHeld) error {
 	known, err := s.number(c, "SELECT count(*) FROM held WHERE gateway = ? AND message = ?", name(w.Gateway), name(w.Message))
 	if err != nil || known != 0 {
 		return err
 	}
-	state, err := s.rows(c, "SELECT state FROM desk_case WHERE id = ?", 1, w.Case)
+	state, err := s.rows(c, `SELECT c.state, (SELECT count(*) FROM audit a WHERE a.case_id = c.id AND a.did = ? AND a.made_at = c.decided_at AND a.made_at >= ?)
+		FROM desk_case c WHERE c.id = ?`, 2, didRemove, w.At, w.Case)
 	if err != nil {
 		return err
 	}
 	wanted := store.Keep
 	if len(state) == 1 {
-		switch state[0][0] {
-		case store.CaseReleased:
-			wanted = store.Thaw
-		case store.CaseEnded:
-			if _, err := s.run(c, "UPDATE desk_case SET state = ?, decided_at = 0, expires_at = ? WHERE id = ?", store.CaseOpen, int64(forever), w.Case); err != nil {
+		switch {
+		case state[0][0] == store.CaseEnded:
+			if err := s.reopen(c, w.Case); err != nil {
 				return err
 			}
+		case state[0][0] == store.CaseReleased && state[0][1] == int64(0):
+			wanted = store.Thaw
+		case state[0][0] == store.CaseReleased:
+			wanted = store.Remove
 		}
 	}
 	_, err = s.run(c, "INSERT INTO held (gateway, message, case_id, since_at, size, wanted, gone_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, 0, ?)",
 		name(w.Gateway), name(w.Message), w.Case, w.At, w.Size, wanted, int64(forever))
+	return err
+}
+
+// reopen makes an ended case an open one.
+func (s *session) reopen(c sqldriver.Conn, id int64) error {
+	_, err := s.run(c, "UPDATE desk_case SET state = ?, decided_at = 0, expires_at = ? WHERE id = ? AND state = ?", store.CaseOpen, int64(forever), id, store.CaseEnded)
 	return err
 }
 

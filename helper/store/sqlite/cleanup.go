@@ -48,7 +48,7 @@ func (s *Store) Cleanup(ctx context.Context, now int64, batch int) (removed int,
 				continue
 			}
 			if err == nil && n > 0 && e.table == standingTable {
-				_, err = session.run(c, countUp, lastStandings)
+				err = session.changedStanding(c, nil)
 			}
 			if err != nil {
 				return fmt.Errorf("clean up store %s: %w", s.path, err)

@@ -17,6 +17,8 @@ const (
 	keepGone   = int64(7 * 24 * time.Hour / time.Millisecond)
 	// someHeld is how many messages of a queue are settled in one transaction.
 	someHeld = 200
+	// didRemove is the audit's word for a decision that deletes what is held.
+	didRemove = "removed"
 )
 
 // atDesk makes a change of the desk's, for which updates wait as for any other.
@@ -65,7 +67,7 @@ func (s *Store) Decide(ctx context.Context, d store.Decision) error {
 		}
 		a := store.Audit{At: d.At, Gateway: d.Gateway, Who: d.Who, Why: d.Why}
 		if d.Remove {
-			a.Did = "removed"
+			a.Did = didRemove
 			if _, err := session.run(c, "UPDATE held SET wanted = ? WHERE case_id = ? AND gone_at = 0", store.Remove, d.Case); err != nil {
 				return err
 			}
@@ -85,14 +87,23 @@ func (s *Store) Decide(ctx context.Context, d store.Decision) error {
 }
 
 // closeCase closes a case as released: its standing, unless a newer case has taken that over, and what is
-// held and not to be removed.
+// held and not to be removed. Where the block had ended long ago and only held messages kept the case open, its
+// standing is gone, and made again: what was counted before a release counts no more.
 func (s *session) closeCase(c sqldriver.Conn, d store.Decision, policy, key string) error {
 	st, span, err := s.standing(c, policy, key)
 	if err != nil {
 		return err
 	}
+	if st.Case == 0 {
+		was, err := s.rows(c, "SELECT tier, blocks, opened_at, until_at FROM desk_case WHERE id = ?", 4, d.Case)
+		if err != nil {
+			return err
+		}
+		st.Case, st.Tier, st.Blocks, st.Since, st.Until = d.Case, was[0][0].(string), was[0][1] != int64(0), was[0][2].(int64), was[0][3].(int64)
+	}
 	if st.Case == d.Case {
-		st.Released, st.Cleared, st.Probation = max(d.At, 1), max(d.At, 1), d.Probation
+		// No two releases have the same time, whatever the clocks say: it names what is counted since.
+		st.Released, st.Cleared, st.Probation = max(d.At, 1), max(d.At, st.Cleared+1), d.Probation
 		if err := s.putStanding(c, st, span); err != nil {
 			return err
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"exipol/helper/engine"
 	"exipol/helper/store"
 )
 
@@ -180,33 +179,4 @@ func findHeld(ctx context.Context, db asker, where string, value any) (held []st
 		return err
 	}, "SELECT gateway, message, case_id, since_at, size, wanted FROM held WHERE "+where+" AND gone_at = 0 ORDER BY since_at, gateway, message", value)
 	return held, err
-}
-
-// standings are those that block now, those on probation, and those that were released no longer
-// ago than their policy's longest window: it counts nothing that was before. They are read
-// again only where a count in meta says that one has changed.
-func (s *Store) standings(ctx context.Context, db asker, now int64) ([]engine.Standing, error) {
-	var version string
-	err := db.QueryRowContext(ctx, "SELECT coalesce(max(value), '') FROM meta WHERE name = ?", lastStandings).Scan(&version)
-	if err != nil || version == "" { // no case ever
-		return nil, err
-	}
-	s.stood.Lock()
-	defer s.stood.Unlock()
-	if s.stood.version == version {
-		return s.stood.standings, nil
-	}
-	var found []engine.Standing
-	err = all(ctx, db, func(scan func(...any) error) error {
-		var st engine.Standing
-		err := scan(&st.Policy, &st.Key, &st.Case, &st.Tier, &st.Rank, &st.Blocks, &st.Since, &st.Until, &st.Released, &st.Cleared, &st.Probation)
-		found = append(found, st)
-		return err
-	}, `SELECT policy, key_, case_id, tier, ranking, blocks, since_at, until_at, released_at, cleared_at, probation_at FROM standing
-		WHERE expires_at > ? AND (blocks = 1 OR probation_at > 0 OR cleared_at > 0) ORDER BY policy, key_`, now)
-	if err != nil {
-		return nil, err
-	}
-	s.stood.version, s.stood.standings = version, found
-	return found, nil
 }

@@ -20,6 +20,11 @@ func openCase(key string, at int64) engine.OpenCase {
 	return engine.OpenCase{Policy: storetest.Policy, Key: key, Tier: "t", Rank: 1, Blocks: true, At: at, Owner: "auth:bob", Notify: []string{"notice.desk"}}
 }
 
+func stands(r engine.Runtime, key string) engine.Standing {
+	st, _ := r.Standings.Find(storetest.Policy, key)
+	return st
+}
+
 // Two processes, as exipold serve and exipold desk are: a store each on one file.
 func TestTwoProcessesAtTheDesk(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "exipol.db")
@@ -52,7 +57,7 @@ func TestTwoProcessesAtTheDesk(t *testing.T) {
 		if cases, err := s.Cases(t.Context(), store.CaseFilter{All: true}); len(cases) != 1 || err != nil {
 			t.Errorf("%+v, %v", cases, err)
 		}
-		if r, err := s.Runtime(t.Context(), 11); len(r.Standings) != 1 || !r.Standings[0].InForce(11) || err != nil {
+		if r, err := s.Runtime(t.Context(), 11); r.Standings.Len() != 1 || !stands(r, "k").InForce(11) || err != nil {
 			t.Errorf("%+v, %v", r.Standings, err)
 		}
 	}
@@ -60,7 +65,7 @@ func TestTwoProcessesAtTheDesk(t *testing.T) {
 	if err := both[0].Decide(t.Context(), store.Decision{Case: 1, Release: true, At: 30}); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := both[1].Runtime(t.Context(), 31); len(r.Standings) != 1 || r.Standings[0].InForce(31) || err != nil {
+	if r, err := both[1].Runtime(t.Context(), 31); r.Standings.Len() != 1 || stands(r, "k").InForce(31) || err != nil {
 		t.Errorf("%+v, %v", r.Standings, err)
 	}
 }
@@ -79,7 +84,7 @@ func TestMigrateToDesk(t *testing.T) {
 	if _, err := s.SwitchOn(ctx, "limit.x"); err != nil {
 		t.Error(err)
 	}
-	if r, err := s.Runtime(ctx, 1); len(r.Standings) != 0 || err != nil {
+	if r, err := s.Runtime(ctx, 1); r.Standings.Len() != 0 || err != nil {
 		t.Errorf("%+v, %v", r, err)
 	}
 	if _, _, err := s.Cleanup(ctx, 1, 10); err != nil {
@@ -109,7 +114,7 @@ func TestMigrateToDesk(t *testing.T) {
 	if n := storetest.Count(t, s, "k", 0); n != 3 {
 		t.Errorf("%d counted", n)
 	}
-	if r, err := s.Runtime(ctx, 1); len(r.Standings) != 1 || err != nil {
+	if r, err := s.Runtime(ctx, 1); r.Standings.Len() != 1 || err != nil {
 		t.Errorf("%+v, %v", r, err)
 	}
 }

@@ -47,10 +47,11 @@ func (s *Store) ClaimNotices(ctx context.Context, gateway string, now, until int
 	return claimed, nil
 }
 
-// SettleNotice implements store.Desk. A notice that is not there any more is no error: its case is gone.
+// SettleNotice implements store.Desk. A notice that is not there any more is no error: its case is gone. Who
+// comes so late that another has told it meanwhile must not have it told again.
 func (s *Store) SettleNotice(ctx context.Context, n store.Notice) error {
 	return s.atDesk(ctx, func(session *session, c sqldriver.Conn) error {
-		_, err := session.run(c, `UPDATE notice SET due_at = ?, tries = ?, error = ?, claimed_by = '', claimed_until = 0,
+		_, err := session.run(c, `UPDATE notice SET due_at = CASE WHEN due_at = 0 THEN 0 ELSE ? END, tries = ?, error = ?, claimed_by = '', claimed_until = 0,
 			mailed_at = CASE WHEN ? <> 0 THEN ? ELSE mailed_at END, posted_at = CASE WHEN ? <> 0 THEN ? ELSE posted_at END
 			WHERE case_id = ? AND tier = ? AND receiver = ?`,
 			n.Due, int64(n.Tries), words(n.Error), n.Mailed, n.Mailed, n.Posted, n.Posted, n.Case, n.Tier, n.Receiver)

@@ -16,8 +16,7 @@ const countUp = `INSERT INTO meta (name, value) VALUES (?, '1')
 	ON CONFLICT (name) DO UPDATE SET value = cast(cast(value AS INTEGER) + 1 AS TEXT)`
 
 // Runtime is what was said at run time and has not ended at now (Unix milliseconds), and how keys
-// stand for whom that matters now; a standing that has ended since the last change may be among
-// them. Nobody may change what it gives.
+// stand for whom that matters now; a standing that has ended lately may be among them.
 func (s *Store) Runtime(ctx context.Context, now int64) (engine.Runtime, error) {
 	var r engine.Runtime
 	tx, err := s.readDB.BeginTx(ctx, nil)

@@ -30,9 +30,10 @@ type session struct {
 	holder   sqldriver.Stmt
 	broken   error // the last error that may have ended the transaction
 
-	cache   *cache // for what is read; nil for the writer, whose rows are not committed yet
-	changes uint64 // of the cache, when this decision began to read
-	version int64  // of the file, as the writer saw it last
+	cache   *cache  // for what is read; nil for the writer, whose rows are not committed yet
+	changes uint64  // of the cache, when this decision began to read
+	version int64   // of the file, as the writer saw it last
+	restood restood // by the writer's transaction
 }
 
 // open connects. The context is for that only.

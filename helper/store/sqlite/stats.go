@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"exipol/helper/normalize"
 	"exipol/helper/store"
 )
 
@@ -113,7 +114,7 @@ func (s *Store) Top(ctx context.Context, policy string, n int, now int64) ([]sto
 			if err := rows.Scan(&key, &k.Span, &k.N, &k.LetIn); err != nil {
 				return nil, fmt.Errorf("store %s: %w", s.path, classify(err))
 			}
-			k.Key = string(key)
+			k.Key, k.Since = normalize.CutSince(string(key))
 			keys = append(keys, k)
 		}
 		if err := rows.Err(); err != nil {

@@ -60,11 +60,7 @@ type Store struct {
 	readers chan *session // nil for one that is to be opened when needed
 	writer  writer
 	cache   *cache
-	stood   struct { // what Runtime read last of the table standing
-		sync.Mutex
-		version   string
-		standings []engine.Standing
-	}
+	stood   stood
 
 	closing sync.Once
 	quit    chan struct{} // closed by Close

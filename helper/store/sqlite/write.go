@@ -145,6 +145,7 @@ func (s *Store) transaction(first *request) {
 	}
 	if err == nil {
 		s.remember(batch)
+		s.restand(s.writer.session.restood)
 	}
 	for _, r := range batch {
 		if r.err == nil {
@@ -209,7 +210,7 @@ func (s *Store) settle(batch []*request) error {
 	session := s.writer.session
 	return session.locked(func(c sqldriver.Conn) error {
 		for again := true; again; {
-			again = false
+			again, session.restood = false, restood{}
 			for _, r := range batch {
 				if r.err != nil {
 					continue

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,7 +72,7 @@ func testStandings(t *testing.T, s Store) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, st := range r.Standings {
+		for _, st := range slices.SortedFunc(r.Standings.All(), func(a, b engine.Standing) int { return strings.Compare(a.Key, b.Key) }) {
 			if st.InForce(now) || st.Probation > now || st.Cleared != 0 {
 				all += st.Key + " "
 			}
@@ -91,8 +92,9 @@ func testStandings(t *testing.T, s Store) {
 		t.Error(got)
 	}
 	want, _ := stands(t, s, "ever")
-	if r, err := s.Runtime(ctx, 20); err != nil || r.Standings[0] != want {
-		t.Errorf("%+v, %v; want %+v", r.Standings, err, want)
+	r, err := s.Runtime(ctx, 20)
+	if got, ok := r.Standings.Find(Policy, "ever"); err != nil || !ok || got != want {
+		t.Errorf("%+v, %v; want %+v", got, err, want)
 	}
 	for _, key := range []string{"window", "trial"} {
 		st, _ := stands(t, s, key)

@@ -1,0 +1,123 @@
+package sqlite
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+
+	"exipol/helper/engine"
+	"exipol/helper/store"
+	"exipol/helper/store/storetest"
+)
+
+// What is remembered of the standings is what the table says, whoever of two processes changed it, by
+// whatever, alone or with others in one transaction of which some fail.
+func TestStandingsRemembered(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "exipol.db")
+	both := []*Store{create(t, path, Options{}), create(t, path, Options{})}
+	forgetful := create(t, path, Options{})
+	random := rand.New(rand.NewPCG(5, 6))
+	const window = 50
+	read := func(s *Store, now int64) map[string]engine.Standing {
+		t.Helper()
+		r, err := s.Runtime(t.Context(), now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := map[string]engine.Standing{}
+		for st := range r.Standings.All() {
+			if st.InForce(now) || st.Cleared > 0 && now < st.Cleared+window {
+				found[st.Key] = st
+			}
+		}
+		return found
+	}
+	for now := int64(1); now < 300; now++ {
+		s := both[random.IntN(2)]
+		key := fmt.Sprint(random.IntN(20))
+		switch random.IntN(6) {
+		case 0:
+			if _, _, err := s.Cleanup(t.Context(), now, 3); err != nil {
+				t.Fatal(err)
+			}
+		case 1:
+			cases, err := s.Cases(t.Context(), store.CaseFilter{Now: now, Most: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range cases {
+				if err := s.Decide(t.Context(), store.Decision{Case: c.ID, Release: true, At: now}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		case 2: // it fails after it has written
+			err := s.Batch(t.Context(), func(tr engine.Transaction) error {
+				_ = tr.Apply([]engine.Write{openCase("never", now)})
+				return fmt.Errorf("no")
+			})
+			if err == nil {
+				t.Fatal("the batch did not fail")
+			}
+		default:
+			c := openCase(key, now)
+			c.Window = window
+			if random.IntN(2) == 0 {
+				c.Until = now + random.Int64N(30)
+			}
+			storetest.Do(t, s, c, openCase(key+"x", now))
+		}
+		if random.IntN(2) == 0 {
+			continue
+		}
+		forgetful.stood.last = 0
+		want := read(forgetful, now)
+		for i, s := range both {
+			if got := read(s, now); !maps.Equal(got, want) {
+				t.Fatalf("at %d, store %d: %v\nwant %v", now, i, got, want)
+			}
+		}
+	}
+}
+
+// A process that has made all changes itself reads none of them again.
+func TestStandingsNotReadAgain(t *testing.T) {
+	s := create(t, filepath.Join(t.TempDir(), "exipol.db"), Options{})
+	storetest.Do(t, s, openCase("a", 1))
+	runtime := func() *engine.Standings {
+		r, err := s.Runtime(t.Context(), 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Standings
+	}
+	runtime()
+	storetest.Do(t, s, openCase("b", 1), openCase("c", 1))
+	before := s.stood.all
+	if now := runtime(); now != before || now.Len() != 3 {
+		t.Errorf("%d standings, read again: %v", now.Len(), now != before)
+	}
+}
+
+// BenchmarkRuntimeAfter is what a question waits for that has opened a case, with so many blocks in force.
+func BenchmarkRuntimeAfter(b *testing.B) {
+	s := create(b, filepath.Join(b.TempDir(), "exipol.db"), Options{})
+	const blocks = 20000
+	for from := 0; from < blocks; from += 500 {
+		var writes []engine.Write
+		for i := range 500 {
+			writes = append(writes, openCase(benchKey(int64(from+i)), 10))
+		}
+		storetest.Do(b, s, writes...)
+	}
+	if _, err := s.Runtime(b.Context(), 20); err != nil {
+		b.Fatal(err)
+	}
+	for i := int64(blocks); b.Loop(); i++ {
+		storetest.Do(b, s, openCase(benchKey(i), 10))
+		if _, err := s.Runtime(b.Context(), 20); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
