@@ -135,7 +135,7 @@ func askOne(p *plan.Plan, ref string, given []string) (*engine.Engine, wire.Ques
 	}
 	switch all := events(alone); {
 	case len(all) == 0:
-		return nil, q, fmt.Errorf("Exim asks nothing about %s: it counts what is in the log, and only tells somebody of it (exipold case list)", ref) //nolint:staticcheck // a name
+		return nil, q, fmt.Errorf("nothing is asked about %s: it counts what is in the log, and only tells somebody of it (exipold case list)", ref)
 	case event != "" && !slices.Contains(all, event):
 		return nil, q, cli.WrongUsage("%s counts no event %q, but %s", ref, event, listed(all))
 	}

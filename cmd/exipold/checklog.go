@@ -67,9 +67,13 @@ func sameFile(a, b string) bool {
 // checkMainlog sees whether exipold can read Exim's log. Where policies count what is in it, they need that.
 func (d *doctor) checkMainlog() {
 	for _, file := range d.plan.Mainlog {
-		_, err := os.Stat(file)
+		info, err := os.Stat(file)
 		if errors.Is(err, fs.ErrNotExist) {
 			d.say(fine, "mainlog", file+" is not there: Exim has not logged yet", "")
+			continue
+		}
+		if err == nil && !info.Mode().IsRegular() {
+			d.say(broken, "mainlog", file+" is no file, so it cannot be followed, and nothing in it is counted", "name Exim's main log in the policies (helper.mainlog), or have it written into a file")
 			continue
 		}
 		var o *obstacle

@@ -20,6 +20,10 @@ import (
 // storeTimeout bounds what a command (not serve) waits for the store.
 const storeTimeout = 30 * time.Second
 
+// busyTimeout is how long a command waits for another process's lock: exipold serve writes one
+// transaction after the other while it catches up with a log.
+const busyTimeout = 10 * time.Second
+
 // usualPlan is where INSTALL.txt puts the plan.
 const usualPlan = "/etc/exipol/plan.json"
 
@@ -37,6 +41,9 @@ func openStore(ctx context.Context, p *plan.Plan, options sqlite.Options) (*sqli
 	}
 	_, err := os.Lstat(p.Store.Path)
 	fresh := errors.Is(err, os.ErrNotExist)
+	if !options.Create && options.BusyTimeout == 0 {
+		options.BusyTimeout = busyTimeout
+	}
 	s, err := sqlite.Open(ctx, p.Store.Path, options)
 	if err != nil {
 		return nil, withMend(err, p)

@@ -10,7 +10,9 @@ import (
 	"syscall"
 	"time"
 
+	"exipol/cmd/internal/eximconf"
 	"exipol/generator/plan"
+	"exipol/helper/engine"
 	"exipol/helper/follow"
 	"exipol/helper/store/sqlite"
 )
@@ -19,7 +21,7 @@ import (
 type logStatus struct {
 	Gateway string `json:"gateway"`
 	Log     string `json:"log"`
-	ReadAt  string `json:"read_at"`          // RFC 3339: when something of it was kept last
+	ReadAt  string `json:"read_at"`          // RFC 3339: when something of it was kept last; "" for never
 	Newest  string `json:"newest,omitempty"` // RFC 3339: the time of the newest line that was read
 	File    string `json:"file,omitempty"`   // that was read last
 	Offset  int64  `json:"offset"`           // the place in it, in bytes
@@ -56,6 +58,13 @@ func logsOf(ctx context.Context, p *plan.Plan, s *sqlite.Store, gateway string) 
 		}
 		all = append(all, l)
 	}
+	if eximconf.Follows(p) {
+		for _, log := range p.Mainlog {
+			if !slices.ContainsFunc(places, func(at engine.PutPlace) bool { return at.Log == log }) {
+				all = append(all, logStatus{Gateway: gateway, Log: log})
+			}
+		}
+	}
 	return all, nil
 }
 
@@ -82,6 +91,10 @@ func inode(info os.FileInfo) (dev, ino uint64) {
 
 func printLogs(w io.Writer, logs []logStatus) {
 	for _, l := range logs {
+		if l.ReadAt == "" {
+			fmt.Fprintf(w, "log\t%s %s: nothing of it was read yet (exipold doctor says whether it can be)\n", readable(l.Gateway), readable(l.Log))
+			continue
+		}
 		words := "read to byte " + fmt.Sprint(l.Offset) + ", at " + l.ReadAt
 		if l.Newest != "" {
 			words += ", the newest line of " + l.Newest

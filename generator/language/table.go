@@ -199,7 +199,7 @@ var limitBlock = Block{
 		{Name: "event", Type: EventName, Doc: "What is counted. A limit has either `event` or `events`."},
 		{Name: "events", Type: Events, Doc: "What is counted, each with a weight."},
 		{Name: "classes", Type: BareWords, Words: []string{"no_such_user", "no_such_domain", "full", "policy", "other"}, Instead: "every class", Doc: "Which bounces count: no such user, no such domain, a full mailbox, refused by policy (as spam, say), anything else."},
-		{Name: "callout", Type: Duration, Instead: "routing only", Doc: "With invalid_recipient: Exim also asks the host that the mail would go to, for so long at most. Such callouts go to other people's hosts, and many dislike them."},
+		{Name: "callout", Type: Duration, Instead: "routing only", Doc: "With invalid_recipient: Exim also asks the host that the mail would go to, and waits so long at most for each of its answers (there are some four). Such callouts go to other people's hosts, and many dislike them."},
 		{Name: "key", Type: Key, Required: true, Doc: "Whom it is counted for."},
 		{Name: "count", Type: Count, Instead: "events", Doc: "Counts how many different ones there were, or what share, instead of events."},
 		{Name: "floor", Type: Number, Min: 1, Doc: "With a share: where there were fewer recipients, or messages, than this, it says nothing."},

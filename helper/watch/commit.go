@@ -22,6 +22,9 @@ const (
 	leastKept = 16 // happenings
 	mostKept  = 4096
 	holding   = 25 * time.Millisecond // how long a transaction may last
+	// Other processes can only ask for SQLite's lock again and again, tens of milliseconds apart: after a
+	// long transaction there has to be a gap that they can meet.
+	gap = 15 * time.Millisecond
 )
 
 // commit keeps all that was read so far. It comes back when that is done, or with the error of ctx, or
@@ -125,6 +128,9 @@ func (f *follower) count(ctx context.Context, last []engine.Write) error {
 		f.most = max(leastKept, min(mostKept, (f.most+fits)/2))
 	}
 	f.noteKept(len(all))
+	if took >= holding/2 {
+		sleep(ctx, gap)
+	}
 	return nil
 }
 

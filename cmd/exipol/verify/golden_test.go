@@ -31,19 +31,19 @@ func TestGoldens(t *testing.T) {
 					files[f.Name] = f.Data
 				}
 			}
-			runs(t, files)
+			runs(t, "exim4", files)
 		})
 	}
 }
 
-// runs builds policies and has the real Exim run their text.
-func runs(t *testing.T, files map[string][]byte) {
+// runs builds policies and has an Exim run their text.
+func runs(t *testing.T, exim string, files map[string][]byte) {
 	t.Helper()
 	r, err := generator.BuildFiles(files, nil, "test")
 	if err != nil || r.Plan == nil {
 		t.Fatalf("%v %v", err, r.Diags)
 	}
-	faults, err := Run(context.Background(), "exim4", r.Plan)
+	faults, err := Run(context.Background(), exim, r.Plan)
 	if err != nil {
 		t.Fatal(err)
 	}

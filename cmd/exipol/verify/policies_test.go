@@ -40,7 +40,7 @@ func TestReadyMade(t *testing.T) {
 	for name, set := range sets {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			runs(t, set)
+			runs(t, "exim4", set)
 		})
 	}
 }
