@@ -91,8 +91,9 @@ func eventArguments(c *checker) {
 	}
 }
 
-// longestCallout is how long a mail program waits for the answer to a recipient.
-const longestCallout = plan.Duration(time.Minute)
+// longestCallout is for each answer of the remote host, of which there are some four: a mail program waits
+// about a minute for the answer to a recipient.
+const longestCallout = plan.Duration(15 * time.Second)
 
 // callout judges a limit's callout.
 func (c *checker) callout(lim *policy.Limit) {
@@ -100,7 +101,7 @@ func (c *checker) callout(lim *policy.Limit) {
 	case d.V > longestDelay:
 		c.fail("EP231", d.Range, fmt.Sprintf("a client does not wait %s for an answer", d.V), "10s")
 	case d.V > longestCallout:
-		c.warn("EP231", d.Range, fmt.Sprintf("mail programs do not wait %s for the answer to a recipient", d.V), "10s")
+		c.warn("EP231", d.Range, fmt.Sprintf("mail programs do not wait as long for the answer to a recipient: Exim waits %s for each answer of the remote host", d.V), "10s")
 	case d.V > 0 && lim.Traffic.V == plan.Local:
 		c.warn("EP231", d.Range, "Exim has no callout for a message that comes without SMTP: routing alone is asked", "leave callout out", note(lim.Traffic.Range, "the traffic is local"))
 	}

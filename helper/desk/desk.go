@@ -40,11 +40,12 @@ type Desk struct {
 	o     Options
 	queue tries
 
-	mu     sync.Mutex
-	sent   map[string]int64  // mails and posts of which the store has no word yet: when they went out, by mail or post and id
-	errors map[string]string // what was logged last, by subject
-	wg     sync.WaitGroup    // deliveries
-	slots  chan struct{}     // for them
+	mu      sync.Mutex
+	sent    map[string]int64  // mails and posts of which the store has no word yet: when they went out, by mail or post and id
+	failing map[string]bool   // webhooks that failed in this round
+	errors  map[string]string // what was logged last, by subject
+	wg      sync.WaitGroup    // deliveries
+	slots   chan struct{}     // for them
 }
 
 // Pauses of a running desk.
@@ -64,7 +65,7 @@ func New(o Options) *Desk {
 	if o.HTTP == nil {
 		o.HTTP = webClient()
 	}
-	return &Desk{o: o, queue: newTries(), sent: map[string]int64{}, errors: map[string]string{}, slots: make(chan struct{}, deliveries)}
+	return &Desk{o: o, queue: newTries(), sent: map[string]int64{}, failing: map[string]bool{}, errors: map[string]string{}, slots: make(chan struct{}, deliveries)}
 }
 
 // part is one of the things that a desk does, with a name for the log.

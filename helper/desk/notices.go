@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"exipol/generator/plan"
@@ -27,20 +28,27 @@ var pauses = []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, tim
 // GivenUp begins the error of a notice that nobody tries any more.
 const GivenUp = "given up: "
 
-// Notices tells what is due: as long as there is some, and ctx has not ended.
+// Notices tells what is due: as long as there is some, and ctx has not ended. Those that are claimed together
+// are told at the same time, and a webhook that failed is left alone for this round: neither a host that hangs nor
+// many cases at once keep the mail of another.
 func (d *Desk) Notices(ctx context.Context) error {
 	var all []error
+	d.mu.Lock()
+	clear(d.failing)
+	d.mu.Unlock()
 	for ctx.Err() == nil {
 		now := d.now()
 		due, err := d.o.Store.ClaimNotices(ctx, d.o.Gateway, now.UnixMilli(), now.Add(lease).UnixMilli(), noticesOnce)
 		if err != nil {
 			return errors.Join(append(all, err)...)
 		}
-		for _, n := range due {
-			if err := d.notice(ctx, n); err != nil {
-				all = append(all, err)
-			}
+		errs := make([]error, len(due))
+		var wg sync.WaitGroup
+		for i, n := range due {
+			wg.Go(func() { errs[i] = d.notice(ctx, n) })
 		}
+		wg.Wait()
+		all = append(all, errs...)
 		if len(due) < noticesOnce {
 			break
 		}
@@ -85,9 +93,24 @@ func (d *Desk) tell(ctx context.Context, t telling, receiver plan.Notice, n *sto
 		n.Mailed, mailErr = d.once("mail", t.id(), func() error { return d.mail(ctx, t.letter(receiver.Mail)) })
 	}
 	if receiver.Webhook != "" && n.Posted == 0 {
-		n.Posted, postErr = d.once("post", t.id(), func() error { return d.post(ctx, receiver.Webhook, t.id(), t.payload()) })
+		n.Posted, postErr = d.once("post", t.id(), func() error { return d.postUnlessFailing(ctx, receiver.Webhook, t) })
 	}
 	return both(mailErr, postErr)
+}
+
+// postUnlessFailing posts, unless this webhook has just failed.
+func (d *Desk) postUnlessFailing(ctx context.Context, url string, t telling) error {
+	d.mu.Lock()
+	failing := d.failing[url]
+	d.mu.Unlock()
+	if failing {
+		return errors.New("webhook: it has just failed for another notice")
+	}
+	err := d.post(ctx, url, t.id(), t.payload())
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.failing[url] = err != nil
+	return err
 }
 
 // once does a mail or a post, unless it went out before and the store could not be told. It says when it did, in
