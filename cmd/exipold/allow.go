@@ -43,9 +43,9 @@ that are to stay, write a list into the policies.`,
 func allowAddCommand(file *string) *cobra.Command {
 	var policy, by string
 	var end ending
-	fields := map[string]*string{"client": new(string), "sender": new(string), "recipient": new(string), "auth": new(string)}
+	fields := map[string]*string{"client": new(string), "sender": new(string), "recipient": new(string), "auth": new(string), "user": new(string)}
 	cmd := &cobra.Command{
-		Use:   "add --why TEXT (--client CIDR | --sender PATTERN | --recipient PATTERN | --auth ID)",
+		Use:   "add --why TEXT (--client CIDR | --sender PATTERN | --recipient PATTERN | --auth ID | --user LOGIN)",
 		Short: "add an entry",
 		Long: "Adds an entry, prints its number, and says on standard error what holds now.\n" +
 			"Addresses are `local@domain`, `*@domain`, `*@*.domain` (its subdomains) or `domain`;\n" +
@@ -88,8 +88,9 @@ func allowAddCommand(file *string) *cobra.Command {
 	cmd.Flags().StringVar(fields["sender"], "sender", "", "an envelope sender, or all of a domain")
 	cmd.Flags().StringVar(fields["recipient"], "recipient", "", "a recipient, or all of a domain")
 	cmd.Flags().StringVar(fields["auth"], "auth", "", "an authenticated id")
-	cmd.MarkFlagsOneRequired("client", "sender", "recipient", "auth")
-	cmd.MarkFlagsMutuallyExclusive("client", "sender", "recipient", "auth")
+	cmd.Flags().StringVar(fields["user"], "user", "", "the login of a local user")
+	cmd.MarkFlagsOneRequired("client", "sender", "recipient", "auth", "user")
+	cmd.MarkFlagsMutuallyExclusive("client", "sender", "recipient", "auth", "user")
 	cmd.Flags().StringVar(&policy, "policy", "", "only this policy, as greylist.NAME or limit.NAME; without it every policy")
 	cmd.Flags().StringVar(&by, "by", "", "who wants it; the user who runs this command by default")
 	end.flags(cmd)

@@ -44,7 +44,7 @@ func readersOf(p *plan.Plan) readers {
 // is "".
 func note(m map[entriesOf]bool, refs []plan.Ref, field string) {
 	for _, ref := range refs {
-		for _, f := range []string{"client", "auth", "sender", "recipient"} {
+		for _, f := range []string{"client", "auth", "user", "sender", "recipient"} {
 			if ref.List != "" && (ref.Field == "" || ref.Field == f) && (field == "" || field == f) {
 				m[entriesOf{ref.List, f}] = true
 			}

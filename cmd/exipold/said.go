@@ -59,7 +59,7 @@ func (e *ending) moment(now time.Time) (int64, error) {
 
 // pattern is what was given, as the engine compares it.
 func pattern(field, given string) (string, error) {
-	if field == "auth" && given != "" {
+	if (field == "auth" || field == "user") && given != "" {
 		return given, nil
 	}
 	if field == "client" {

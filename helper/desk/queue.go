@@ -201,6 +201,8 @@ func (s *sight) message(ctx context.Context, m queue.Message) error {
 		s.seen[m.ID] = true
 		if h.Wanted == store.Keep && m.Frozen.IsZero() {
 			s.gone = append(s.gone, h.HeldMessage) // somebody has thawed it
+		} else if h.Size == 0 && !m.Frozen.IsZero() {
+			s.put(m, store.Case{ID: h.Case}) // while it came in, its size was not known
 		}
 		return nil
 	}

@@ -66,7 +66,8 @@ type PutSample struct {
 // SampleLine is the most bytes of a line that are kept.
 const SampleLine = 1000
 
-// PutHeld notes that a block froze a message. One that is known stays as it is.
+// PutHeld notes that a block froze a message. One that is known stays as it is, but for a size that
+// nobody knew.
 type PutHeld struct {
 	Gateway, Message string
 	Case             int64

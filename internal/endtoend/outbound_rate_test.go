@@ -40,6 +40,9 @@ func TestOutboundRateUser(t *testing.T) {
 		return ""
 	})
 	o.notices(2) // one for each tier that has one
+	if held := o.oneCase().Held; len(held) != 1 || held[0].Size == 0 {
+		t.Errorf("the case holds %+v", held)
+	}
 
 	bulk := o.session("newsletter@example.com", "192.0.2.1")
 	bulk.Expect(250, "MAIL FROM:<newsletter@local.test>")

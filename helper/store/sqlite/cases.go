@@ -157,7 +157,13 @@ func (s *session) audit(c sqldriver.Conn, id int64, a store.Audit) error {
 // somebody has to decide about the message.
 func (s *session) putHeld(c sqldriver.Conn, w engine.PutHeld) error {
 	known, err := s.number(c, "SELECT count(*) FROM held WHERE gateway = ? AND message = ?", name(w.Gateway), name(w.Message))
-	if err != nil || known != 0 {
+	if err != nil {
+		return err
+	}
+	if known != 0 {
+		if w.Size > 0 { // who noted it first did not know
+			_, err = s.run(c, "UPDATE held SET size = ? WHERE gateway = ? AND message = ? AND size = 0", w.Size, name(w.Gateway), name(w.Message))
+		}
 		return err
 	}
 	state, err := s.rows(c, `SELECT c.state, (SELECT count(*) FROM audit a WHERE a.case_id = c.id AND a.did = ? AND a.made_at = c.decided_at AND a.made_at >= ?)
