@@ -218,3 +218,33 @@ func log() []Table {
 		},
 	}
 }
+
+// Table is one table of the store. Column types are portable names that package
+// ddl translates for each dialect.
+type Table struct {
+	Name    string   `json:"name"`
+	Columns []Column `json:"columns"`
+	Key     []string `json:"key"` // primary key
+	Indexes []Index  `json:"indexes,omitempty"`
+}
+
+// Column types.
+const (
+	Name  = "name"  // a short ASCII identifier, up to 96 bytes
+	Bytes = "bytes" // up to 255 bytes, compared byte by byte
+	Int   = "int"   // 64 bits
+	Text  = "text"  // text of any length, never part of a key
+	Raw   = "raw"   // bytes of any length as they came in, never part of a key
+)
+
+// Column is one column; none is ever NULL.
+type Column struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+}
+
+// Index is a secondary index.
+type Index struct {
+	Name    string   `json:"name"`
+	Columns []string `json:"columns"`
+}
