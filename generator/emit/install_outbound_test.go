@@ -150,6 +150,7 @@ func TestInstallDesk(t *testing.T) {
 	waitFor(t, log, "exipold desk --plan "+root+"/etc/exipol/plan.json")
 	typed("echo 1 >/run/exipold.pid; kill() { echo \"kill $*\" >>$LOG; command kill $*; }\nrm /run/exipold.pid\n" + block(t, p, "Taking it away again", "if test -f"))
 	order(t, read(t, log), "kill "+pid, "systemctl disable --now exipold.socket exipold.service")
+	waitFor(t, log, "exipold TERM") // its last word: the folder can go
 	if _, err := os.Stat(filepath.Join(root, "run/exipold-desk.pid")); !os.IsNotExist(err) {
 		t.Errorf("the number of a process that has ended is left: %v", err)
 	}
