@@ -34,6 +34,7 @@ type blockedFile struct {
 	by      *answerer
 	runtime *engine.Runtime
 	at      time.Time
+	ends    int64 // when the first of its blocks ends, Unix milliseconds; 0: none does by itself
 	name    string
 	text    string
 	is      fs.FileInfo // nil: there was none, and none was needed
@@ -112,7 +113,7 @@ func (h *Helper) keepBlocked() {
 	}
 	text := blockedText(a.Engine, r, now)
 	was := *f
-	*f = blockedFile{by: a, runtime: r, at: now, name: name, text: text, is: was.is}
+	*f = blockedFile{by: a, runtime: r, at: now, ends: r.NextEnd(now), name: name, text: text, is: was.is}
 	if was.failed == "" && was.is != nil && was.text == text && was.same(name) {
 		return
 	}
@@ -134,6 +135,9 @@ func (h *Helper) keepBlocked() {
 // holds says whether the file is what it would be if it were written now.
 func (f *blockedFile) holds(name string, a *answerer, r *engine.Runtime, now time.Time) bool {
 	age := now.Sub(f.at)
+	if f.ends != 0 && f.ends <= now.UnixMilli() {
+		return false
+	}
 	return f.failed == "" && f.by == a && f.runtime != nil && f.runtime.Same(r) && 0 <= age && age < blockedAgain && f.same(name)
 }
 

@@ -291,6 +291,37 @@ func TestForeignHands(t *testing.T) {
 	}
 }
 
+// TestBlockEnds: what ends by itself leaves the file at the next reading, though nobody has changed anything.
+func TestBlockEnds(t *testing.T) {
+	b := newBenchBy(t, func(dir string) *plan.Plan {
+		p := testplan.Desk(dir)
+		for i := range p.Limits {
+			for j := range p.Limits[i].Tiers {
+				if block := p.Limits[i].Tiers[j].Block; block != nil {
+					block.Until = plan.Duration(3 * time.Second)
+				}
+			}
+		}
+		if err := p.Seal(); err != nil {
+			panic(err) // as in testplan
+		}
+		return p
+	})
+	for range 4 {
+		b.ask(b.rcpt("bob", true))
+	}
+	b.pass(2 * time.Second)
+	b.refresh(t.Context())
+	if got := b.blockedFile(); strings.Count(got, "\n") != 1 {
+		t.Errorf("before the end: %q", got)
+	}
+	b.pass(time.Second)
+	b.refresh(t.Context())
+	if got := b.blockedFile(); got != "" {
+		t.Errorf("after the end: %q", got)
+	}
+}
+
 // TestOtherPolicies: a new plan that has the policy no more leaves nothing of its blocks in the file, and says so once.
 func TestOtherPolicies(t *testing.T) {
 	b := newBenchBy(t, testplan.Desk)

@@ -104,6 +104,16 @@ func (r *Runtime) Blocks() int {
 	return r.Standings.Len()
 }
 
+// NextEnd is when the first of the blocks in force ends, Unix milliseconds; 0: none does by itself.
+func (r *Runtime) NextEnd(now time.Time) (end int64) {
+	for s := range r.Standings.All() {
+		if s.Until != 0 && s.InForce(now.UnixMilli()) && (end == 0 || s.Until < end) {
+			end = s.Until
+		}
+	}
+	return end
+}
+
 // Same says whether two readings say the same. It may say no where they do.
 func (r *Runtime) Same(other *Runtime) bool {
 	return r.Standings == other.Standings && slices.Equal(r.Allowances, other.Allowances) && slices.Equal(r.Off, other.Off)
