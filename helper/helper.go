@@ -161,8 +161,8 @@ func (h *Helper) Plan() *plan.Plan { return h.plans.Load().newest().Plan() }
 func (h *Helper) Take(ctx context.Context, p *plan.Plan) error {
 	h.reload.Lock()
 	defer h.reload.Unlock()
-	if h.plans.Load().newest().Plan().Store != p.Store {
-		return fmt.Errorf("plan %s: its store (%s %s) is not the one in use: restart exipold to change it", p.ID, p.Store.Kind, p.Store.Path)
+	if !h.plans.Load().newest().Plan().Store.Same(p.Store) {
+		return fmt.Errorf("plan %s: its store (%s %s) is not the one in use: restart exipold to change it", p.ID, p.Store.Kind, p.Store)
 	}
 	return h.take(ctx, p)
 }

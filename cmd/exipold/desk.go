@@ -187,7 +187,7 @@ func (l *livePlan) now() *plan.Plan {
 	switch {
 	case err != nil:
 		l.log.Error("the new plan is not taken", "error", err)
-	case p.Store != l.plan.Store:
+	case !p.Store.Same(l.plan.Store):
 		l.log.Error("the new plan is not taken: it names another store; restart exipold desk", "plan", p.ID)
 	default:
 		l.log.Info("new plan", "plan", p.ID)

@@ -190,7 +190,7 @@ func onHangup(ctx context.Context, f func()) {
 // retake takes the plan file as it is now.
 func retake(file string, now *judges, s *sqlite.Store, gateway string, log *slog.Logger) {
 	p, err := helper.ReadPlan(file)
-	if old := now.Load().plan; err == nil && p.Store != old.Store {
+	if old := now.Load().plan; err == nil && !p.Store.Same(old.Store) {
 		err = fmt.Errorf("plan %s: its store is not the one in use: restart exipold to change it", p.ID)
 	}
 	if err == nil {

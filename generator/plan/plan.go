@@ -6,7 +6,11 @@
 // A plan is plain data. It is named by its ID, the hash of its canonical JSON.
 package plan
 
-import "fmt"
+import (
+	"fmt"
+	"reflect"
+	"strings"
+)
 
 // Format is the version of the plan's JSON. A reader refuses any other.
 const Format = 2
@@ -181,8 +185,41 @@ func (o Origin) String() string { return fmt.Sprintf("%s:%d", o.File, o.Line) }
 
 // Store says where state is kept.
 type Store struct {
-	Kind string `json:"kind"` // "sqlite"
-	Path string `json:"path,omitempty"`
+	Kind string `json:"kind"`           // SQLite or MySQL
+	Path string `json:"path,omitempty"` // of SQLite's file
+
+	// The rest is for MySQL.
+	Hosts        []string `json:"hosts,omitempty"` // "host:port", or a socket's path; the first that is well is the one in use
+	Database     string   `json:"database,omitempty"`
+	User         string   `json:"user,omitempty"`
+	PasswordFile string   `json:"password_file,omitempty"` // "": no password
+	TLS          string   `json:"tls,omitempty"`           // TLSVerified, TLSRequired or TLSOff
+	CAFile       string   `json:"ca_file,omitempty"`       // what certificates are verified by; "": the system's
+	Connections  int      `json:"connections,omitempty"`   // the most of one exipold
+}
+
+// Kinds of stores.
+const (
+	SQLite = "sqlite"
+	MySQL  = "mysql" // MariaDB, too
+)
+
+// How connections to a store are encrypted.
+const (
+	TLSVerified = "verified" // and the certificate is the host's
+	TLSRequired = "required" // whoever it is
+	TLSOff      = "off"      // on loopback and on sockets only
+)
+
+// Same says whether two are the same.
+func (s Store) Same(other Store) bool { return reflect.DeepEqual(s, other) }
+
+// String names a store for people: what is in it, and where.
+func (s Store) String() string {
+	if s.Kind == MySQL {
+		return s.Database + " at " + strings.Join(s.Hosts, ", ")
+	}
+	return s.Path
 }
 
 // Part is one component of a key: a field of the question, normalised. For

@@ -190,8 +190,8 @@ func TestStage(t *testing.T) {
 
 // TestTables: what every store relies on.
 func TestTables(t *testing.T) {
-	if n := len(plan.Tables(plan.Needs{})); n != 4 {
-		t.Errorf("%d tables where nothing is counted, want 4", n)
+	if n := len(plan.Tables(plan.Needs{})); n != 6 {
+		t.Errorf("%d tables where nothing is counted, want 6", n)
 	}
 	for _, table := range plan.Tables(plan.Needs{Counter: true, Distinct: true}) {
 		columns := map[string]string{}

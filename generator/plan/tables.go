@@ -6,6 +6,8 @@ const (
 	TableMeta      = "meta"
 	TableAllowance = "allowance"
 	TableSwitched  = "switched"
+	TableLease     = "lease"
+	TableGateway   = "gateway"
 	TableSeen      = "seen"
 	TableCounter   = "counter"
 	TableDistinct  = "distinct_member"
@@ -55,6 +57,21 @@ func Tables(needs Needs) []Table {
 				{"policy", Name}, {"owner", Text}, {"why", Text}, {"made_at", Int}, {"until_at", Int},
 			},
 			Key: []string{"policy"},
+		},
+		{
+			// What one process at a time does for all that share the store: whose turn it is.
+			Name:    TableLease,
+			Columns: []Column{{"name", Name}, {"holder", Name}, {"until_at", Int}},
+			Key:     []string{"name"},
+		},
+		{
+			// Who shares the store, and what each goes by. plans are the ids of the plans it answers
+			// by, newest first, with spaces between them.
+			Name: TableGateway,
+			Columns: []Column{
+				{"name", Name}, {"version", Name}, {"plans", Text}, {"started_at", Int}, {"seen_at", Int},
+			},
+			Key: []string{"name"},
 		},
 		{
 			Name: TableSeen,

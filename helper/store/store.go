@@ -23,6 +23,9 @@ var (
 	ErrBusy     = errors.New("too many updates are waiting")
 	ErrUnknown  = errors.New("whether the update was kept is not known")
 	ErrClosed   = errors.New("the store is closed")
+	ErrAway     = errors.New("no database server can be used")
+	ErrRefused  = errors.New("the database server refuses this user")
+	ErrConflict = errors.New("other writers were in the way, again and again")
 	// ErrNoFolder is not ErrMissing: exipold migrate makes a store, and no directory.
 	ErrNoFolder = errors.New("its directory does not exist")
 	// ErrDecision is a decision that panicked, or asked for what no store could keep.

@@ -31,6 +31,22 @@ CREATE TABLE IF NOT EXISTS switched (
   PRIMARY KEY (policy)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE IF NOT EXISTS lease (
+  name     TEXT NOT NULL,
+  holder   TEXT NOT NULL,
+  until_at INTEGER NOT NULL,
+  PRIMARY KEY (name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS gateway (
+  name       TEXT NOT NULL,
+  version    TEXT NOT NULL,
+  plans      TEXT NOT NULL,
+  started_at INTEGER NOT NULL,
+  seen_at    INTEGER NOT NULL,
+  PRIMARY KEY (name)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS seen (
   policy     TEXT NOT NULL,
   key_       BLOB NOT NULL,

@@ -29,6 +29,22 @@ CREATE TABLE IF NOT EXISTS switched (
   PRIMARY KEY (policy)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
+CREATE TABLE IF NOT EXISTS lease (
+  name     VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  holder   VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  until_at BIGINT NOT NULL,
+  PRIMARY KEY (name)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+CREATE TABLE IF NOT EXISTS gateway (
+  name       VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  version    VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  plans      TEXT NOT NULL,
+  started_at BIGINT NOT NULL,
+  seen_at    BIGINT NOT NULL,
+  PRIMARY KEY (name)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
 CREATE TABLE IF NOT EXISTS seen (
   policy     VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   key_       VARBINARY(255) NOT NULL,
