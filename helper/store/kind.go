@@ -45,6 +45,8 @@ type Store interface {
 	Lease(ctx context.Context, name, holder string, lasts time.Duration) (held bool, err error)
 	// Yield gives a lease back; that of another holder stays.
 	Yield(ctx context.Context, name, holder string) error
+	// Holder says who has a lease now, and until when (Unix milliseconds); "" for nobody.
+	Holder(ctx context.Context, name string) (holder string, until int64, err error)
 	// SeeGateway notes that a gateway is there; Seen is filled in.
 	SeeGateway(ctx context.Context, g Gateway) error
 	// Gateways are all that were seen in the last week, by name.

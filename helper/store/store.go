@@ -15,6 +15,7 @@ var (
 	ErrMissing  = errors.New("the store, or a part of it that this plan needs, does not exist: run exipold migrate")
 	ErrNewer    = errors.New("the store was made by a newer version of exipold")
 	ErrForeign  = errors.New("the store has a table of another shape")
+	ErrCopying  = errors.New("the store is an unfinished copy of another: run exipold copy-store again")
 	ErrFull     = errors.New("no room left: the disk is full, or the store has its largest size (exipold serve --max-store)")
 	ErrReadOnly = errors.New("the store cannot be written to")
 	ErrCorrupt  = errors.New("the store is damaged")

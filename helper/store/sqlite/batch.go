@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"exipol/helper/engine"
+	"exipol/helper/store/portable"
 )
 
 // Batch implements engine.Store. It keeps its place among the updates, which wait while it
@@ -48,7 +49,7 @@ func (t *transaction) Apply(writes []engine.Write) error {
 		return err
 	}
 	for _, w := range writes {
-		if t.failed = checkWrite(w); t.failed != nil {
+		if t.failed = portable.CheckWrite(w); t.failed != nil {
 			return t.failed
 		}
 	}

@@ -173,7 +173,7 @@ func BenchmarkRuntime(b *testing.B) {
 			b.Run(fmt.Sprintf("blocks=%d/changed=%v", blocks, changed), func(b *testing.B) {
 				for b.Loop() {
 					if changed {
-						s.stood.last = 0
+						s.Forget()
 					}
 					if r, err := s.Runtime(b.Context(), 20); err != nil || r.Standings.Len() != blocks {
 						b.Fatal(r.Standings.Len(), err)

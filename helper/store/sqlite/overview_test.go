@@ -68,3 +68,18 @@ func TestBouncers(t *testing.T) {
 		t.Errorf("nothing is read from the log: %+v, %v", got, err)
 	}
 }
+
+// Who was not seen for a week is left out before the clean-up forgets it.
+func TestGatewaysOfThisWeek(t *testing.T) {
+	s := create(t, filepath.Join(t.TempDir(), "exipol.db"), Options{})
+	for _, name := range []string{"old", "young"} {
+		if err := s.SeeGateway(t.Context(), store.Gateway{Name: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const week = 7 * 24 * 3600 * 1000
+	script(t, s, fmt.Sprintf("UPDATE gateway SET seen_at = seen_at - CASE name WHEN 'old' THEN %d ELSE %d END", week, week-60_000))
+	if all, err := s.Gateways(t.Context()); len(all) != 1 || all[0].Name != "young" || err != nil {
+		t.Errorf("%+v, %v", all, err)
+	}
+}

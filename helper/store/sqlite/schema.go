@@ -2,201 +2,166 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
-	sqldriver "database/sql/driver"
-	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 
-	"exipol/generator/ddl"
 	"exipol/generator/plan"
-	"exipol/helper/store"
+	"exipol/helper/store/schema"
 )
 
+// dialect is how schemas are compared here.
+var dialect = schema.SQLite()
+
 // asker is what sql.Conn and sql.Tx have in common.
-type asker interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+type asker = schema.Reader
+
+// usable is nil for a file that this program may use, as far as the file says itself; else
+// store.ErrNewer, or store.ErrCopying unless this is who copies.
+func (s *Store) usable(ctx context.Context, db asker) error {
+	note, err := dialect.ReadNote(ctx, db)
+	if err != nil {
+		return err
+	}
+	if s.options.Copying {
+		note.Copying = ""
+	}
+	return note.Usable()
 }
 
-// version is the store's schema version, 0 for a file without a schema. A newer one
-// than this program's is store.ErrNewer.
+// version is the store's schema version, 0 for a file without a schema.
 func version(ctx context.Context, db asker) (int, error) {
-	var tables int
-	if err := db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'meta'").Scan(&tables); err != nil {
-		return 0, err
-	}
-	if tables == 0 {
-		return 0, nil
-	}
-	var text string
-	err := db.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = ?", ddl.VersionName).Scan(&text)
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, nil
-	}
+	note, err := dialect.ReadNote(ctx, db)
+	return note.Version, err
+}
+
+// liveColumns are a table's columns; none where there is no such table.
+func liveColumns(ctx context.Context, db asker, table string) (map[string]bool, error) {
+	rows, err := db.QueryContext(ctx, "SELECT name FROM pragma_table_info(?)", table)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	v, err := strconv.Atoi(text)
-	if err != nil {
-		return 0, fmt.Errorf("%w (schema version %q)", store.ErrForeign, text)
+	defer rows.Close()
+	columns := map[string]bool{}
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		columns[name] = true
 	}
-	if v > ddl.Version {
-		return v, fmt.Errorf("%w (schema version %d, this program knows %d)", store.ErrNewer, v, ddl.Version)
-	}
-	return v, nil
+	return columns, rows.Err()
 }
 
 // Pending is the statements that Migrate would run now, none where the store has
 // all that these tables need. A table that has another shape is store.ErrForeign.
 func (s *Store) Pending(ctx context.Context, tables []plan.Table) ([]string, error) {
-	tx, err := s.readDB.BeginTx(ctx, nil)
-	if err != nil {
-		return nil, fmt.Errorf("inspect store %s: %w", s.path, classify(err))
-	}
-	defer tx.Rollback()
-	statements, err := pending(ctx, tx, tables)
-	if err != nil {
-		return nil, fmt.Errorf("inspect store %s: %w", s.path, classify(err))
-	}
-	return statements, nil
+	changes, err := s.pending(ctx, tables)
+	return schema.Statements(changes), err
 }
 
 // Check is nil where the store has all that these tables need, else an error that
 // says what is missing (store.ErrMissing), or another of package store's.
 func (s *Store) Check(ctx context.Context, tables []plan.Table) error {
-	statements, err := s.Pending(ctx, tables)
+	changes, err := s.pending(ctx, tables)
+	if err == nil {
+		err = schema.Missing(changes)
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("store %s: %w", s.path, err)
 	}
-	if len(statements) == 0 {
-		return nil
-	}
-	first, _, _ := strings.Cut(statements[0], " (")
-	return fmt.Errorf("store %s: %w (%d statements to run, the first: %s)", s.path, store.ErrMissing, len(statements), first)
+	return nil
 }
 
 // Migrate creates what is missing, and drops nothing. It gives the statements that
 // it ran; all of them took effect, or on an error none.
 func (s *Store) Migrate(ctx context.Context, tables []plan.Table) ([]string, error) {
-	for {
-		statements, err := s.Pending(ctx, tables)
-		if err != nil || len(statements) == 0 {
-			return nil, err
-		}
-		err = s.submit(ctx, &request{run: func(session *session, c sqldriver.Conn) error {
-			for _, statement := range statements {
-				if _, err := session.run(c, statement); err != nil {
-					return fmt.Errorf("migrate store %s: %w", s.path, err)
-				}
-			}
+	return s.change(ctx, "migrate", func() ([]schema.Change, error) { return s.pending(ctx, tables) })
+}
+
+// Contractions are what Contract would drop now, and the tables that it would leave because they
+// only have a name of exipold's.
+func (s *Store) Contractions(ctx context.Context, tables []plan.Table) (drops []schema.Drop, left []string, err error) {
+	err = s.inspect(ctx, tables, func(tx asker, live schema.Live) error {
+		var changes []schema.Change
+		changes, left = dialect.Contract(live, tables, schema.Ever())
+		drops, err = schema.Weigh(ctx, tx, changes)
+		return err
+	})
+	return drops, left, err
+}
+
+// Contract drops what exipold once made and these tables do not need. It gives the statements that
+// it ran; all of them took effect, or on an error none.
+func (s *Store) Contract(ctx context.Context, tables []plan.Table) ([]string, error) {
+	return s.change(ctx, "contract", func() (changes []schema.Change, err error) {
+		err = s.inspect(ctx, tables, func(_ asker, live schema.Live) error {
+			changes, _ = dialect.Contract(live, tables, schema.Ever())
 			return nil
-		}})
-		// Another process that migrated in between makes an ADD COLUMN fail: then
-		// there is less to do, or nothing.
-		if err != nil {
-			now, again := s.Pending(ctx, tables)
-			if again == nil && len(now) < len(statements) {
-				continue
-			}
-			return nil, err
-		}
-		return statements, nil
+		})
+		return changes, err
+	})
+}
+
+// change runs the changes that are to be made when its turn has come. Until it ends nobody else
+// writes to the file: what several want to change, one does, in this process or another.
+func (s *Store) change(ctx context.Context, what string, wanted func() ([]schema.Change, error)) (ran []string, err error) {
+	if changes, err := wanted(); err != nil || len(changes) == 0 {
+		return nil, err
 	}
+	err = s.submit(ctx, &request{batch: func(t *transaction) error {
+		// This transaction has the lock and has written nothing yet, so that what
+		// another connection reads is what there is before it.
+		changes, err := wanted()
+		if err != nil {
+			return err
+		}
+		// Only a statement that reads the file makes a connection see that others have changed the
+		// schema: an ALTER TABLE alone goes by what it was.
+		look := func(scan func(...any) error) error { return scan(new(int64)) }
+		if err := (tx{t.s, t.c}).Query(look, "SELECT count(*) FROM sqlite_master"); err != nil {
+			return fmt.Errorf("%s store %s: %w", what, s.path, err)
+		}
+		ran = schema.Statements(changes)
+		for _, statement := range ran {
+			if _, err := t.s.run(t.c, statement); err != nil {
+				return fmt.Errorf("%s store %s: %w", what, s.path, err)
+			}
+		}
+		return nil
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return ran, nil
 }
 
 // pending compares the store with the tables.
-func pending(ctx context.Context, db asker, tables []plan.Table) ([]string, error) {
-	have, err := version(ctx, db)
+func (s *Store) pending(ctx context.Context, tables []plan.Table) (changes []schema.Change, err error) {
+	err = s.inspect(ctx, tables, func(_ asker, live schema.Live) error {
+		changes, err = dialect.Expand(live, tables)
+		return err
+	})
+	return changes, err
+}
+
+// inspect reads the schema of a store that may be used, in one snapshot.
+func (s *Store) inspect(ctx context.Context, tables []plan.Table, f func(asker, schema.Live) error) error {
+	tx, err := s.readDB.BeginTx(ctx, nil)
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("inspect store %s: %w", s.path, classify(err))
 	}
-	var statements []string
-	for _, table := range tables {
-		columns, err := liveColumns(ctx, db, table.Name)
-		if err != nil {
-			return nil, err
-		}
-		if len(columns) == 0 {
-			statements = append(statements, ddl.SQLiteTable(table)...)
-			continue
-		}
-		missing, err := compare(table, columns)
-		if err != nil {
-			return nil, err
-		}
-		statements = append(statements, missing...)
-		for i, index := range table.Indexes {
-			var n int
-			err := db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_master WHERE type = 'index' AND name = ?", index.Name).Scan(&n)
-			if err != nil {
-				return nil, err
-			}
-			if n == 0 {
-				statements = append(statements, ddl.SQLiteTable(table)[i+1])
-			}
-		}
+	defer tx.Rollback()
+	live, err := dialect.Inspect(ctx, tx, tables)
+	if err == nil && s.options.Copying {
+		live.Copying = ""
 	}
-	if have == 0 {
-		statements = append(statements, ddl.SQLiteVersion())
+	if err == nil {
+		err = live.Usable()
 	}
-	return statements, nil
-}
-
-// liveColumn is a column as the store has it.
-type liveColumn struct {
-	text string // as ddl.SQLiteType
-	key  int    // place in the primary key, from 1; 0 for none
-}
-
-func liveColumns(ctx context.Context, db asker, table string) (map[string]liveColumn, error) {
-	rows, err := db.QueryContext(ctx, `SELECT name, type, "notnull", pk FROM pragma_table_info(?)`, table)
+	if err == nil {
+		err = f(tx, live)
+	}
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("inspect store %s: %w", s.path, classify(err))
 	}
-	defer rows.Close()
-	columns := map[string]liveColumn{}
-	for rows.Next() {
-		var name, text string
-		var notNull bool
-		var c liveColumn
-		if err := rows.Scan(&name, &text, &notNull, &c.key); err != nil {
-			return nil, err
-		}
-		c.text = text
-		if notNull {
-			c.text += " NOT NULL"
-		}
-		columns[name] = c
-	}
-	return columns, rows.Err()
-}
-
-// emptyValue is what old rows have in a column that was added, by the column's type.
-var emptyValue = map[string]string{plan.Name: "''", plan.Text: "''", plan.Bytes: "x''", plan.Raw: "x''", plan.Int: "0"}
-
-// compare gives the columns to be added to a table that exists. More columns than
-// needed do no harm if they have a default, which is for who added them to see to.
-func compare(table plan.Table, live map[string]liveColumn) ([]string, error) {
-	var add []string
-	place := map[string]int{}
-	for i, k := range table.Key {
-		place[k] = i + 1
-	}
-	for _, c := range table.Columns {
-		have, ok := live[c.Name]
-		want := ddl.SQLiteType(c.Type)
-		switch {
-		case !ok && place[c.Name] > 0:
-			return nil, fmt.Errorf("%w (%s has no column %s)", store.ErrForeign, table.Name, c.Name)
-		case !ok:
-			add = append(add, fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s %s DEFAULT %s", table.Name, c.Name, want, emptyValue[c.Type]))
-		case have.text != want:
-			return nil, fmt.Errorf("%w (%s.%s is %s, not %s)", store.ErrForeign, table.Name, c.Name, have.text, want)
-		case have.key != place[c.Name]:
-			return nil, fmt.Errorf("%w (%s.%s has place %d in the primary key, not %d)", store.ErrForeign, table.Name, c.Name, have.key, place[c.Name])
-		}
-	}
-	return add, nil
+	return nil
 }

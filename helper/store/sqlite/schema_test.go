@@ -5,7 +5,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"exipol/generator/ddl"
 	"exipol/generator/plan"
@@ -30,7 +33,8 @@ func TestMigrate(t *testing.T) {
 		t.Errorf("an update of an empty file: %v", err)
 	}
 	ran, err := s.Migrate(ctx, small)
-	if err != nil || len(ran) != 6 {
+	if err != nil || len(ran) != 8 { // six tables, an index, and the version
+
 		t.Fatalf("ran %q, %v", ran, err)
 	}
 	if err := s.Check(ctx, small); err != nil {
@@ -55,7 +59,11 @@ func TestMigrate(t *testing.T) {
 	storetest.Do(t, s, storetest.Add("k", 1, 1)) // by the same connection, after its failure
 
 	wider := plan.Tables(plan.Needs{Counter: true, Distinct: true})
-	wider[4].Columns = append(wider[4].Columns, plan.Column{Name: "extra", Type: plan.Int}, plan.Column{Name: "note", Type: plan.Bytes})
+	for i := range wider {
+		if wider[i].Name == plan.TableCounter {
+			wider[i].Columns = append(wider[i].Columns, plan.Column{Name: "extra", Type: plan.Int}, plan.Column{Name: "note", Type: plan.Bytes})
+		}
+	}
 	script(t, s, "DROP INDEX counter_expires")
 	if ran, err := s.Migrate(ctx, wider); len(ran) != 3 || err != nil {
 		t.Errorf("wider: %q, %v", ran, err)
@@ -141,12 +149,12 @@ func TestSchemaFile(t *testing.T) {
 		t.Error(err)
 	}
 	migrated := create(t, filepath.Join(t.TempDir(), "exipol.db"), Options{})
-	if a, b := schema(t, s), schema(t, migrated); a != b {
+	if a, b := dump(t, s), dump(t, migrated); a != b {
 		t.Errorf("the file makes\n%s\nmigrate\n%s", a, b)
 	}
 }
 
-func schema(t *testing.T, s *Store) (text string) {
+func dump(t *testing.T, s *Store) (text string) {
 	t.Helper()
 	if err := s.readDB.QueryRowContext(t.Context(), "SELECT group_concat(sql, char(10) ORDER BY name) || (SELECT group_concat(name || value) FROM meta) FROM sqlite_master").Scan(&text); err != nil {
 		t.Fatal(err)
@@ -157,7 +165,7 @@ func schema(t *testing.T, s *Store) (text string) {
 // Clean-up and statistics read indexes, not whole tables.
 func TestCleanupUsesIndex(t *testing.T) {
 	s := create(t, filepath.Join(t.TempDir(), "exipol.db"), Options{})
-	for _, e := range expiring[:8] {
+	for _, e := range expiring {
 		rows, err := s.readDB.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+e.remove, 1, 1)
 		if err != nil {
 			t.Fatal(err)
@@ -176,5 +184,91 @@ func TestCleanupUsesIndex(t *testing.T) {
 		if strings.Contains(text, "SCAN "+e.table) || !strings.Contains(text, "USING COVERING INDEX") || strings.Contains(text, "ORDER BY") {
 			t.Errorf("%s: %s", e.table, text)
 		}
+	}
+}
+
+// However many open a store at once, of this process and of others, each statement runs once.
+func TestMigrateAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "exipol.db")
+	first := create(t, path, Options{})
+	script(t, first, "ALTER TABLE seen DROP COLUMN why; DROP INDEX held_case; DROP TABLE audit")
+	var ran atomic.Int64
+	var wg sync.WaitGroup
+	for i := range 10 {
+		s := first
+		if i%2 == 1 { // a pool of its own, as another process has
+			var err error
+			if s, err = Open(t.Context(), path, Options{BusyTimeout: 20 * time.Second}); err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+		}
+		wg.Go(func() {
+			statements, err := s.Migrate(t.Context(), allTables)
+			if err != nil {
+				t.Error(err)
+			}
+			if err := s.Check(t.Context(), allTables); err != nil {
+				t.Errorf("back from Migrate: %v", err)
+			}
+			ran.Add(int64(len(statements)))
+		})
+	}
+	wg.Wait()
+	if ran.Load() != 3 {
+		t.Errorf("%d statements ran, want 3", ran.Load())
+	}
+}
+
+// An unfinished copy is opened by nobody but who makes it.
+func TestUnfinishedCopy(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "exipol.db")
+	s := create(t, path, Options{})
+	script(t, s, "INSERT INTO meta (name, value) VALUES ('copying', 'of another, since noon')")
+	if other, err := Open(t.Context(), path, Options{}); !errors.Is(err, store.ErrCopying) || !strings.Contains(err.Error(), "of another, since noon") {
+		t.Errorf("opened: %v, %v", other, err)
+	}
+	if _, err := s.Migrate(t.Context(), allTables); !errors.Is(err, store.ErrCopying) {
+		t.Errorf("migrated: %v", err)
+	}
+	copier, err := Open(t.Context(), path, Options{Copying: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer copier.Close()
+	if _, err := copier.Migrate(t.Context(), allTables); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestContract(t *testing.T) {
+	s := create(t, filepath.Join(t.TempDir(), "exipol.db"), Options{})
+	ctx := t.Context()
+	small := plan.Tables(plan.Needs{Counter: true, Distinct: true})
+	storetest.Do(t, s, storetest.Add("k", 1, 1))
+	if _, err := s.Migrate(ctx, small); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Check(ctx, allTables); err != nil {
+		t.Errorf("after a migration to less: %v", err)
+	}
+	drops, left, err := s.Contractions(ctx, small)
+	if len(drops) != 11 || len(left) != 0 || err != nil {
+		t.Errorf("to be dropped: %+v, left: %q, %v", drops, left, err)
+	}
+	if err := s.Check(ctx, allTables); err != nil {
+		t.Errorf("after a look: %v", err)
+	}
+	if ran, err := s.Contract(ctx, small); len(ran) != len(drops) || err != nil {
+		t.Errorf("ran %q, %v", ran, err)
+	}
+	if ran, err := s.Contract(ctx, small); len(ran) != 0 || err != nil {
+		t.Errorf("twice: %q, %v", ran, err)
+	}
+	if err := s.Check(ctx, small); err != nil {
+		t.Error(err)
+	}
+	if n := storetest.Count(t, s, "k", 0); n != 1 {
+		t.Errorf("the counter lost a count: %d", n)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"exipol/helper/engine"
 	"exipol/helper/store"
+	"exipol/helper/store/portable"
 )
 
 // prepared is a statement of one connection. The spare is for a second use while
@@ -30,10 +31,12 @@ type session struct {
 	holder   sqldriver.Stmt
 	broken   error // the last error that may have ended the transaction
 
-	cache   *cache  // for what is read; nil for the writer, whose rows are not committed yet
-	changes uint64  // of the cache, when this decision began to read
-	version int64   // of the file, as the writer saw it last
-	restood restood // by the writer's transaction
+	cache   *cache                    // for what is read; nil for the writer, whose rows are not committed yet
+	changes uint64                    // of the cache, when this decision began to read
+	version int64                     // of the file, as the writer saw it last
+	texts   map[string]sqldriver.Stmt // of what tx was asked
+	desk    *portable.Store           // of the writer's
+	changed *portable.Changes         // by the writer's transaction
 }
 
 // open connects. The context is for that only.
@@ -55,6 +58,9 @@ func (s *session) close() {
 					_ = stmt.Close()
 				}
 			}
+		}
+		for _, stmt := range s.texts {
+			_ = stmt.Close()
 		}
 		return nil
 	})
@@ -171,45 +177,6 @@ func (s *session) exec(c sqldriver.Conn, which statement, values ...any) error {
 		return s.failed(err)
 	}
 	return nil
-}
-
-// rows runs any other query, within a transaction, and gives what it found.
-func (s *session) rows(c sqldriver.Conn, query string, columns int, values ...any) (all [][]sqldriver.Value, err error) {
-	stmt, err := c.(sqldriver.ConnPrepareContext).PrepareContext(context.Background(), query)
-	if err != nil {
-		return nil, s.failed(err)
-	}
-	defer stmt.Close()
-	rows, err := stmt.(sqldriver.StmtQueryContext).QueryContext(context.Background(), s.bind(values))
-	if err != nil {
-		return nil, s.failed(err)
-	}
-	defer rows.Close()
-	for {
-		row := make([]sqldriver.Value, columns)
-		if err := rows.Next(row); err == io.EOF {
-			return all, nil
-		} else if err != nil {
-			return nil, s.failed(err)
-		}
-		all = append(all, row)
-	}
-}
-
-// number runs a query for one number.
-func (s *session) number(c sqldriver.Conn, query string, values ...any) (int64, error) {
-	rows, err := s.rows(c, query, 1, values...)
-	if err != nil {
-		return 0, err
-	}
-	if len(rows) != 1 {
-		return 0, fmt.Errorf("%d rows where a number belongs", len(rows))
-	}
-	n, ok := rows[0][0].(int64)
-	if !ok {
-		return 0, fmt.Errorf("%v where a number belongs", rows[0][0])
-	}
-	return n, nil
 }
 
 // run executes any other statement and says how many rows it changed.

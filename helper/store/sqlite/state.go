@@ -7,6 +7,7 @@ import (
 	"exipol/generator/plan"
 	"exipol/helper/engine"
 	"exipol/helper/store"
+	"exipol/helper/store/portable"
 )
 
 // state is engine.State over a session.
@@ -51,21 +52,14 @@ func (st state) Distinct(policy, key, member string, since, until, most int64) (
 }
 
 func (st state) Standing(policy, key string) (engine.Standing, bool, error) {
-	s, _, err := st.s.standing(st.c, policy, store.Short(key))
-	s.Key = key
-	return s, s.Case != 0, err
-}
-
-// standing finds the row of a key that is short, and for how long a release matters to it, in milliseconds.
-func (s *session) standing(c sqldriver.Conn, policy, key string) (engine.Standing, int64, error) {
-	v, err := s.query(c, getStanding, 10, policy, []byte(key))
+	v, err := st.s.query(st.c, getStanding, 9, policy, []byte(store.Short(key)))
 	if err != nil {
-		return engine.Standing{}, 0, err
+		return engine.Standing{}, false, err
 	}
 	return engine.Standing{
 		Policy: policy, Key: key, Case: v[0].(int64), Tier: v[1].(string), Rank: int(v[2].(int64)), Blocks: v[3].(int64) != 0, Since: v[4].(int64),
 		Until: v[5].(int64), Released: v[6].(int64), Cleared: v[7].(int64), Probation: v[8].(int64),
-	}, v[9].(int64), nil
+	}, v[0].(int64) != 0, nil
 }
 
 func (st state) Held(caseID int64) (int64, error) {
@@ -77,7 +71,7 @@ func (st state) Held(caseID int64) (int64, error) {
 }
 
 func (st state) Known(gateway, message, item string) (bool, error) {
-	v, err := st.s.query(st.c, getKnown, 1, name(gateway), name(message), []byte(store.Short(item)))
+	v, err := st.s.query(st.c, getKnown, 1, portable.ShortName(gateway), portable.ShortName(message), []byte(store.Short(item)))
 	if err != nil {
 		return false, err
 	}
@@ -93,7 +87,7 @@ func (st state) Bounces(owner string, since int64) (int64, error) {
 }
 
 func (st state) Arrival(gateway, message string) (engine.Arrival, bool, error) {
-	v, err := st.s.query(st.c, getArrival, 8, name(gateway), name(message))
+	v, err := st.s.query(st.c, getArrival, 8, portable.ShortName(gateway), portable.ShortName(message))
 	if err != nil {
 		return engine.Arrival{}, false, err
 	}

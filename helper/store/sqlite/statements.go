@@ -48,8 +48,8 @@ var statementText = [statements]string{
 		ON CONFLICT (policy, key_, member_) DO UPDATE SET seen_at = excluded.seen_at, expires_at = excluded.expires_at`,
 	getVersion: "PRAGMA data_version",
 
-	getStanding: `SELECT case_id, tier, ranking, blocks, since_at, until_at, released_at, cleared_at, probation_at, span_ms FROM standing
-		WHERE policy = ? AND key_ = ? UNION ALL SELECT 0, '', 0, 0, 0, 0, 0, 0, 0, 0`,
+	getStanding: `SELECT case_id, tier, ranking, blocks, since_at, until_at, released_at, cleared_at, probation_at FROM standing
+		WHERE policy = ? AND key_ = ? UNION ALL SELECT 0, '', 0, 0, 0, 0, 0, 0, 0`,
 	getHeld:    "SELECT count(*) FROM held WHERE case_id = ? AND gone_at = 0",
 	getKnown:   "SELECT count(*) FROM log_event WHERE gateway = ? AND message = ? AND item = ?",
 	getBounces: "SELECT count(*) FROM log_event WHERE owner = ? AND kind = ? AND seen_at >= ?",

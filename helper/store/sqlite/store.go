@@ -23,6 +23,7 @@ import (
 
 	"exipol/helper/engine"
 	"exipol/helper/store"
+	"exipol/helper/store/portable"
 )
 
 // FileMode is the mode of a new store.
@@ -35,6 +36,7 @@ type Options struct {
 	Queue       int           // updates that may wait; one more gets store.ErrBusy; default 4096
 	BusyTimeout time.Duration // how long to wait for another process's lock; default 2 s
 	MaxBytes    int64         // the file's largest size, 0 for none; over it, store.ErrFull
+	Copying     bool          // open an unfinished copy, too: for who makes it
 }
 
 func (o Options) filled() Options {
@@ -57,17 +59,18 @@ type Store struct {
 	readDB  *sql.DB
 	writeDB *sql.DB
 
-	readers chan *session // nil for one that is to be opened when needed
-	writer  writer
-	cache   *cache
-	stood   stood
+	readers         chan *session // nil for one that is to be opened when needed
+	writer          writer
+	cache           *cache
+	health          health
+	*portable.Store // what all kinds do alike
 
 	closing sync.Once
 	quit    chan struct{} // closed by Close
 	done    chan struct{} // closed when the writer has ended
 }
 
-var _ engine.Store = (*Store)(nil)
+var _ store.Store = (*Store)(nil)
 
 // Page caches in KiB (negative, as SQLite has it), of each reader and of the writer.
 // The kernel keeps the hot part of a large store once for all of them; the writer's
@@ -82,7 +85,7 @@ const pageSize = 4096
 
 // Open opens the store at path. It proves that the file is a store that can be read
 // and written to, but not that it has every table of a plan: Check does that. Errors
-// are those of package store: ErrMissing, ErrNoFolder, ErrNewer, ErrReadOnly, ErrCorrupt,
+// are those of package store: ErrMissing, ErrNoFolder, ErrNewer, ErrCopying, ErrReadOnly, ErrCorrupt,
 // ErrDisk, ErrFull, ErrLocked.
 func Open(ctx context.Context, path string, options Options) (*Store, error) {
 	s, err := openStore(ctx, path, options.filled())
@@ -113,6 +116,7 @@ func openStore(ctx context.Context, path string, options Options) (*Store, error
 		quit:    make(chan struct{}),
 		done:    make(chan struct{}),
 	}
+	s.Store, s.health.since = s.portable(), time.Now()
 	s.writer.queue = make(chan *request, options.Queue)
 	if s.writeDB, err = sql.Open(driverName, dataSource(path, options.BusyTimeout, writing)); err != nil {
 		return nil, err
@@ -183,7 +187,7 @@ func (s *Store) probe(ctx context.Context) error {
 	if mode != "wal" {
 		return fmt.Errorf("%w (no write-ahead log on this file system)", store.ErrReadOnly)
 	}
-	if _, err := version(ctx, conn); err != nil {
+	if err := s.usable(ctx, conn); err != nil {
 		return err
 	}
 	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
@@ -221,12 +225,18 @@ func (s *Store) View(ctx context.Context, f func(engine.State) error) error {
 		var err error
 		if reader, err = open(ctx, s.readDB, true); err != nil {
 			s.readers <- nil
+			if ctx.Err() == nil {
+				s.health.failed(err, true)
+			}
 			return fmt.Errorf("store %s: %w", s.path, err)
 		}
 		reader.cache = s.cache
 	}
 	err := reader.each(f)
-	if reader.broken != nil {
+	if reader.broken == nil {
+		s.health.read()
+	} else {
+		s.health.failed(reader.broken, true)
 		err = fmt.Errorf("store %s: %w", s.path, err)
 		reader.close()
 		reader = nil

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"path/filepath"
 	"testing"
+	"time"
 
 	"exipol/generator/plan"
 	"exipol/helper/store/storetest"
@@ -27,6 +28,14 @@ func create(t testing.TB, path string, options Options) *Store {
 		t.Fatal(err)
 	}
 	return s
+}
+
+func TestShared(t *testing.T) {
+	storetest.RunShared(t, func(t *testing.T) (a, b storetest.Store) {
+		path := filepath.Join(t.TempDir(), "exipol.db")
+		patient := Options{BusyTimeout: time.Minute} // two that write all the time let each other wait, longer than exipold would
+		return create(t, path, patient), create(t, path, patient)
+	})
 }
 
 func TestSuite(t *testing.T) {

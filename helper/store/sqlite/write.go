@@ -9,6 +9,7 @@ import (
 
 	"exipol/helper/engine"
 	"exipol/helper/store"
+	"exipol/helper/store/portable"
 )
 
 // group is the most updates of one transaction. Measured, more gain little, and the
@@ -141,11 +142,12 @@ func (s *Store) transaction(first *request) {
 		// gone (the disk has room again) the next transaction succeeds.
 		s.dropWriter()
 		s.cache.forget()
+		s.health.failed(err, false)
 		err = fmt.Errorf("store %s: %w", s.path, err)
 	}
 	if err == nil {
 		s.remember(batch)
-		s.restand(s.writer.session.restood)
+		s.Committed(s.writer.session.changed)
 	}
 	for _, r := range batch {
 		if r.err == nil {
@@ -164,6 +166,7 @@ func (s *Store) writing() (*session, error) {
 	defer cancel()
 	session, err := open(ctx, s.writeDB, false)
 	if err == nil {
+		session.desk = s.Store
 		s.writer.session = session
 	}
 	return session, err
@@ -210,7 +213,7 @@ func (s *Store) settle(batch []*request) error {
 	session := s.writer.session
 	return session.locked(func(c sqldriver.Conn) error {
 		for again := true; again; {
-			again, session.restood = false, restood{}
+			again, session.changed = false, new(portable.Changes)
 			for _, r := range batch {
 				if r.err != nil {
 					continue
@@ -268,7 +271,7 @@ func (s *session) apply(c sqldriver.Conn, r *request) (wrote bool, err error) {
 		return false, err
 	}
 	for _, w := range writes {
-		if err := checkWrite(w); err != nil {
+		if err := portable.CheckWrite(w); err != nil {
 			return false, err
 		}
 	}

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"exipol/helper/engine"
@@ -10,7 +11,7 @@ import (
 
 // contact is a row as a greylist's first contact has it.
 func contact(key, why string, first, passed, expires int64) engine.Write {
-	return engine.PutSeen{Policy: "greylist.x", Key: key, Row: engine.SeenRow{First: first, Passed: passed, Expires: expires, Why: why, Who: "of " + key}}
+	return engine.PutSeen{Policy: "greylist.x", Key: key, Row: engine.SeenRow{First: first, Passed: passed, Expires: expires, Why: why, Who: "of " + strings.ToValidUTF8(key, "?")}}
 }
 
 func testContacts(t *testing.T, s Store) {
@@ -30,7 +31,7 @@ func testContacts(t *testing.T, s Store) {
 		t.Errorf("%+v, %v\nwant %+v", whys, err, want)
 	}
 	recent, err := s.Recent(t.Context(), "greylist.x", 3, 299)
-	wantRecent := []store.Contact{{Key: "expired", Who: "of expired", Why: "spf_fail", First: 130}, {Key: "\xff|c", Who: "of \xff|c", Why: "first_contact", First: 130, Passed: 140}, {Key: "c", Who: "of c", Why: "no_reverse_dns,spf_fail", First: 120}}
+	wantRecent := []store.Contact{{Key: "expired", Who: "of expired", Why: "spf_fail", First: 130}, {Key: "\xff|c", Who: "of ?|c", Why: "first_contact", First: 130, Passed: 140}, {Key: "c", Who: "of c", Why: "no_reverse_dns,spf_fail", First: 120}}
 	if err != nil || fmt.Sprint(recent) != fmt.Sprint(wantRecent) {
 		t.Errorf("%+v, %v\nwant %+v", recent, err, wantRecent)
 	}

@@ -46,6 +46,46 @@ func testHeldLate(t *testing.T, s Store) {
 	}
 }
 
+// A message that was thought to be gone when its case was closed, and is found again: somebody has decided about it, or has to.
+func testHeldAgain(t *testing.T, s Store) {
+	ended := open("c", 10)
+	ended.Until = 100
+	Do(t, s, open("a", 10), open("b", 10), ended, open("d", 10))
+	var found []engine.PutHeld
+	var gone []store.HeldMessage
+	for id := range int64(4) {
+		h := engine.PutHeld{Gateway: "gw", Message: fmt.Sprint("m", id+1), Case: id + 1, At: 15}
+		found, gone = append(found, h), append(gone, store.HeldMessage{Gateway: h.Gateway, Message: h.Message})
+	}
+	for _, settle := range []func() error{
+		func() error { return s.SettleHeld(t.Context(), 20, found, nil) },
+		func() error { return s.SettleHeld(t.Context(), 30, nil, gone) },
+		func() error { return s.Decide(t.Context(), store.Decision{Case: 1, Release: true, At: 40}) },
+		func() error {
+			return s.Decide(t.Context(), store.Decision{Case: 2, Release: true, Remove: true, At: 40})
+		},
+		func() error { _, _, err := s.Cleanup(t.Context(), 200, 500); return err },
+		func() error { return s.SettleHeld(t.Context(), 210, found, nil) },
+	} {
+		if err := settle(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := map[string]string{"m1": store.Thaw, "m2": store.Remove, "m3": store.Keep, "m4": store.Keep}
+	held, err := s.Held(t.Context(), "gw")
+	if err != nil || len(held) != len(want) {
+		t.Fatalf("%+v, %v", held, err)
+	}
+	for _, h := range held {
+		if h.Wanted != want[h.Message] || h.Since != 15 {
+			t.Errorf("%+v, want %q", h, want[h.Message])
+		}
+	}
+	if file, err := s.Case(t.Context(), 3); file.State != store.CaseOpen || err != nil {
+		t.Errorf("the case that had ended: %+v, %v", file.Case, err)
+	}
+}
+
 // What is read late, or said by a gateway whose clock is behind, may raise a case that was closed as ended
 // meanwhile: then it blocks again, and somebody must be able to release it.
 func testRaiseEnded(t *testing.T, s Store) {
