@@ -1,0 +1,150 @@
+package hosts
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"exipol/generator/plan"
+	"exipol/helper/store"
+	"exipol/internal/mysqltest"
+)
+
+// pair is two servers with the same database, and no replication between them.
+func pair(t *testing.T, options ...mysqltest.Option) (first, second *mysqltest.Server, made plan.Store) {
+	first, second = mysqltest.Start(t, options...), mysqltest.Start(t)
+	made = database(first)
+	password, err := ReadPassword(made.PasswordFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(second, made, password)
+	made.Hosts = []string{first.Addr(), second.Addr()}
+	return first, second, made
+}
+
+// connections counts those of the store's user at a server that are open.
+func connections(t *testing.T, s *mysqltest.Server, user string) string {
+	return value(t, s.DB(), "SELECT COUNT(*) FROM information_schema.processlist WHERE user = '"+user+"'")
+}
+
+func TestFailoverToAnotherServer(t *testing.T) {
+	first, second, made := pair(t)
+	var moves atomic.Int64
+	b := ready(t, made)
+	b.OnMove(func() { moves.Add(1) })
+	uses := func(s *mysqltest.Server) func() bool {
+		return func() bool {
+			h, err := b.Use(context.Background())
+			return err == nil && h.Addr() == s.Addr()
+		}
+	}
+	if !uses(first)() {
+		t.Fatal("the first host is not in use")
+	}
+	before := moves.Load()
+	for i := range 2 {
+		first.Kill()
+		if err := b.exec("SELECT 1"); err == nil {
+			t.Error("a dead server answers")
+		}
+		await(t, "the second host to be in use", uses(second))
+		if got := value(t, b.use().DB(), "SELECT @@port"); !strings.HasSuffix(second.Addr(), ":"+got) {
+			t.Errorf("port %s, want that of %s", got, second.Addr())
+		}
+		h := b.Health()
+		if h.Host != second.Addr() || h.Hosts[0].Use != store.HostAway || h.Hosts[0].Why == "" || h.Hosts[1].Use != store.HostInUse || h.Moves != int64(2*i+1) {
+			t.Errorf("health %+v", h)
+		}
+		first.Start()
+		back := time.Now()
+		await(t, "the first host to be a standby", func() bool { return b.Health().Hosts[0].Use == store.HostStandby })
+		await(t, "the first host to be in use again", uses(first))
+		if took := time.Since(back); took < steadyLooks*quick-20*time.Millisecond {
+			t.Errorf("it was gone back to after %s, want it well for %s first", took, steadyLooks*quick)
+		}
+		await(t, "the call of OnMove", func() bool { return moves.Load() >= before+2*int64(i+1) })
+		// What is left of the store's at the second server is the connection by which it is looked at.
+		await(t, "the connections to close", func() bool { return connections(t, second, made.User) == "1" })
+	}
+	if n := b.logged("database host can be used"); n != 2 {
+		t.Errorf("that the first host is well again was said %d times, want 2:\n%s", n, b.log)
+	}
+}
+
+// TestReplica: a replica of the host in use is not written to, and what it lags behind is known, until an
+// administrator promotes it.
+func TestReplica(t *testing.T) {
+	t.Parallel()
+	first, second, made := pair(t, mysqltest.WithArgs("--server-id=1", "--log-bin=binlog", "--binlog-format=ROW"))
+	first.Exec("CREATE USER replica@'%' IDENTIFIED BY 'replica'")
+	first.Exec("GRANT REPLICATION SLAVE ON *.* TO replica@'%'")
+	first.Exec("RESET MASTER")
+	host, port, _ := strings.Cut(first.Addr(), ":")
+	second.Exec("SET GLOBAL server_id = 2")
+	second.Exec("CHANGE MASTER TO MASTER_HOST = '" + host + "', MASTER_PORT = " + port + ", MASTER_USER = 'replica', MASTER_PASSWORD = 'replica'")
+	second.Exec("START SLAVE")
+	second.ReadOnly()
+	b := ready(t, made)
+	row := func(s *mysqltest.Server) string {
+		return value(t, s.DB(), "SELECT COALESCE(MAX(until_at), '') FROM "+made.Database+".lease WHERE name = 'probe'")
+	}
+	await(t, "the row to be replicated", func() bool { return row(second) != "" })
+	await(t, "the replica to be known", func() bool { return b.Health().Hosts[1].Use == store.HostUnready })
+	if h := b.Health(); !strings.Contains(h.Hosts[1].Why, "read-only") || h.Slow || h.Hosts[1].Lag > lagging {
+		t.Errorf("health %+v", h)
+	}
+	second.Exec("STOP SLAVE SQL_THREAD")
+	await(t, "the replica to lag", func() bool { return b.Slow() })
+	if h := b.Health(); h.Hosts[1].Lag < lagging || h.Hosts[1].Lag > time.Minute || h.Host != first.Addr() || !h.Slow {
+		t.Errorf("health %+v", h)
+	}
+	second.Exec("START SLAVE SQL_THREAD")
+	await(t, "the replica to catch up", func() bool { return !b.Slow() && b.Health().Hosts[1].Lag < lagging })
+	first.Kill()
+	if err := b.away(); !errors.Is(err, store.ErrAway) || !strings.Contains(err.Error(), "read-only") {
+		t.Errorf("%v, want both reasons", err)
+	}
+	second.Exec("STOP SLAVE")
+	second.Writable()
+	await(t, "the promoted replica to be in use", func() bool {
+		h, err := b.Use(context.Background())
+		return err == nil && h.Addr() == second.Addr()
+	})
+}
+
+// TestClocks: Now is the time of the host in use, whatever this host's clock says, and another host's after a move.
+func TestClocks(t *testing.T) {
+	const ahead = time.Hour
+	first, second, made := pair(t, mysqltest.WithClock(ahead))
+	b := ready(t, made)
+	differs := func() time.Duration { return time.Until(b.Now()) }
+	if d := differs() - ahead; d.Abs() > 5*time.Second {
+		t.Errorf("Now is %s off the server's", d)
+	}
+	if h := b.Health(); (h.Skew + ahead).Abs() > 5*time.Second {
+		t.Errorf("skew %s, want %s", h.Skew, -ahead)
+	}
+	before := b.Now()
+	for range 1000 {
+		now := b.Now()
+		if now.Before(before) {
+			t.Fatalf("the clock went back by %s", before.Sub(now))
+		}
+		before = now
+	}
+	second.Kill()
+	first.Kill()
+	b.away()
+	if d := differs() - ahead; d.Abs() > 5*time.Second {
+		t.Errorf("Now is %s off while no server is there: it goes on as before", d)
+	}
+	second.Start()
+	b.wait()
+	if d := differs(); d.Abs() > 5*time.Second {
+		t.Errorf("Now is %s off the second server's", d)
+	}
+}
