@@ -105,8 +105,11 @@ var words = map[string]string{
 	"diag": module + "generator/diag", "templates": module + "templates",
 	"engine": module + "helper/engine", "store": module + "helper/store", "normalize": module + "helper/normalize",
 	"and the driver": "modernc.org/sqlite", "which nobody else imports": "",
+	"portable": module + "helper/store/portable", "schema": module + "helper/store/schema",
+	"copying": module + "helper/store/copying", "hosts": module + "helper/store/mysql/hosts",
 	"recent": module + "helper/recent", "dns": module + "helper/dns",
 	"follow": module + "helper/follow", "mainlog": module + "helper/mainlog", "queue": module + "helper/queue",
+	"go-sql-driver": "github.com/go-sql-driver/mysql", "unprivileged": module + "internal/unprivileged",
 	"renameio": "github.com/google/renameio/v2", "spf": "blitiri.com.ar/go/spf",
 	"dnsmessage": "golang.org/x/net/dns/dnsmessage", "publicsuffix": "golang.org/x/net/publicsuffix",
 }

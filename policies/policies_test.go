@@ -10,6 +10,7 @@ import (
 	"exipol/generator"
 	"exipol/generator/diag"
 	"exipol/generator/load"
+	"exipol/generator/plan"
 	"exipol/policies"
 )
 
@@ -77,6 +78,9 @@ func sets(t *testing.T) map[string]map[string][]byte {
 		starter[file.Name] = file.Text
 	}
 	out["starter"] = starter
+	onServer := maps.Clone(starter)
+	onServer["exipol.hcl"] = otherStore(t, starter["exipol.hcl"])
+	out["starter with the store in its comment"] = onServer
 	// And what exipol init --with writes.
 	for _, name := range policies.Names() {
 		with := maps.Clone(starter)
@@ -88,6 +92,32 @@ func sets(t *testing.T) map[string]map[string][]byte {
 			with[file.Name] = file.Text
 		}
 		out["starter with "+name] = with
+	}
+	return out
+}
+
+// otherStore takes the store that stands in a comment, in place of the one that does not.
+func otherStore(t *testing.T, text []byte) []byte {
+	t.Helper()
+	before, rest, found := bytes.Cut(text, []byte("store \"sqlite\" {\n"))
+	_, rest, closed := bytes.Cut(rest, []byte("}\n"))
+	if !found || !closed || bytes.Count(rest, []byte("# store \"mysql\" {\n")) != 1 {
+		t.Fatalf("no store, or no comment behind it, in\n%s", text)
+	}
+	out, rest := slices.Clone(before), bytes.TrimPrefix(rest, []byte("\n"))
+	inside := false
+	for line := range bytes.Lines(rest) {
+		inside = inside || bytes.HasPrefix(line, []byte("# store "))
+		if inside {
+			code := bytes.TrimPrefix(line, []byte("# "))
+			inside = !bytes.Equal(code, []byte("}\n"))
+			line = code
+		}
+		out = append(out, line...)
+	}
+	formatted, diags := load.Format(out, "exipol.hcl")
+	if len(diags) > 0 || !bytes.Equal(formatted, out) {
+		t.Errorf("the store in the comment is not in its canonical form; it is\n%s", formatted)
 	}
 	return out
 }
@@ -114,6 +144,9 @@ func TestBuild(t *testing.T) {
 			}
 			if len(expected[name]) > 0 && len(r.Diags) == 0 {
 				t.Error("the warning that its comment speaks of did not come")
+			}
+			if mysql := name == "starter with the store in its comment"; mysql != (r.Plan.Store.Kind == plan.MySQL) {
+				t.Errorf("its store is of kind %s", r.Plan.Store.Kind)
 			}
 			if len(r.Plan.Greylists)+len(r.Plan.Limits) == 0 {
 				t.Error("it has no policy")

@@ -31,6 +31,7 @@ func Check(set *policy.Set) diag.List {
 // rules are all rules. Their order does not matter: the result is sorted.
 var rules = []func(*checker){
 	eximVersion, siteACLs, siteDirectory, helperLimits,
+	storeTLS, storeHosts, storeUser, storeTimeout,
 	longDelays, addedDelays, delayBounds,
 	greylistTimes, greylistTraffic,
 	idleFacts, zoneSense, goneLists, senderLists,

@@ -175,7 +175,12 @@ func helperLimits(c *checker) {
 		c.warn("EP306", h.Timeout.Range, fmt.Sprintf("with the helper away, clients would wait up to twice %s", h.Timeout.V),
 			"other hosts' callouts give up after 30 seconds: at most 20s")
 	}
-	if len(h.Socket.V) > longestSocket {
-		c.fail("EP305", h.Socket.Range, fmt.Sprintf("the path of a Unix socket has at most %d bytes", longestSocket), "")
+	c.socketPath(h.Socket)
+}
+
+// socketPath: a system has room for it.
+func (c *checker) socketPath(v policy.Value[string]) {
+	if len(v.V) > longestSocket {
+		c.fail("EP305", v.Range, fmt.Sprintf("the path of a Unix socket has at most %d bytes", longestSocket), "")
 	}
 }

@@ -66,7 +66,7 @@ func TestNoReservedWords(t *testing.T) {
 		for _, c := range table.Columns {
 			check(c.Name)
 			columns[c.Name], long[c.Name] = true, c.Type == plan.Text || c.Type == plan.Raw
-			if strings.HasPrefix(sqlite.column(c.Type), "UNKNOWN") || strings.HasPrefix(mysql.column(c.Type), "UNKNOWN") {
+			if strings.HasPrefix(sqlite.Type(c.Type), "UNKNOWN") || strings.HasPrefix(mysql.Type(c.Type), "UNKNOWN") {
 				t.Errorf("%s.%s: type %q has no text in a dialect", table.Name, c.Name, c.Type)
 			}
 		}
@@ -88,7 +88,7 @@ func TestNoReservedWords(t *testing.T) {
 
 func TestUnknownTypeIsVisible(t *testing.T) {
 	bad := plan.Table{Name: "bad", Columns: []plan.Column{{Name: "x", Type: "float"}}, Key: []string{"x"}}
-	if s := SQLiteTable(bad)[0]; !strings.Contains(s, "UNKNOWN_TYPE_float") {
+	if s := Of(plan.SQLite).Table(bad)[0]; !strings.Contains(s, "UNKNOWN_TYPE_float") {
 		t.Errorf("an unknown type is not refused: %s", s)
 	}
 }

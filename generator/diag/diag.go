@@ -29,6 +29,7 @@ type Diagnostic struct {
 	Subject  hcl.Range
 	Notes    []Note
 	Help     string // what to do, "" for none
+	Secret   bool   // the line holds what does not belong into a log: Text leaves it out
 }
 
 // Note is another place that belongs to a fault, or a further remark where it

@@ -60,6 +60,20 @@ error: no exipol block [EP106]
 	}
 }
 
+// A line with a secret in it is not repeated, whatever else is said of it.
+func TestTextSecret(t *testing.T) {
+	var b bytes.Buffer
+	secret := Diagnostic{Code: "EP105", Severity: Error, Summary: "no password here", Subject: at("a.hcl", 2, 1, 9, 10), Secret: true, Help: "into a file"}
+	if err := Text(&b, append(example()[:1], secret), files()); err != nil {
+		t.Fatal(err)
+	}
+	want := "a.hcl:2:11: error: no list is named \"freinds\" [EP104]\n  = note: b.hcl:1:1: declared here\n  = help: did you mean list.friends?\n\n" +
+		"a.hcl:2:1: error: no password here [EP105]\n  = help: into a file\n"
+	if b.String() != want {
+		t.Errorf("got:\n%s\nwant:\n%s", b.String(), want)
+	}
+}
+
 // Ranges that do not fit their file must not bring the printer down.
 func TestTextOddRanges(t *testing.T) {
 	for _, r := range []hcl.Range{

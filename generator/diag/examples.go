@@ -63,6 +63,14 @@ func stranger(until string) string {
 	return desk + "limit \"noisy\" {\n  event = unknown_recipient\n  key   = [client.ip]\n  tier \"block\" {\n    over   = \"100/1h\"\n    notify = [notice.desk]\n    block {\n" + until + "      deny {}\n    }\n  }\n}"
 }
 
+func database(hosts, more string) string {
+	return "store \"mysql\" {\n  hosts         = [\"" + hosts + "\"]\n  database      = \"exipol\"\n  user          = \"exipol\"\n  password_file = \"/etc/exipol/db-password\"\n" + more + "}"
+}
+
+func overSocket(user string) string {
+	return "store \"mysql\" {\n  hosts    = [\"/run/mysqld/mysqld.sock\"]\n  database = \"exipol\"\n  user     = \"" + user + "\"\n}"
+}
+
 func digest(every string) string {
 	return "notice \"desk\" {\n  mail   = [\"abuse@example.com\"]\n  digest = \"" + every + "\"\n}\n" + strings.TrimPrefix(bounces("", "300/24h"), desk)
 }

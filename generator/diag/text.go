@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -21,13 +22,16 @@ func Text(w io.Writer, l List, files map[string]*hcl.File) error {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
-		textOne(&b, d, files)
+		secret := slices.ContainsFunc(l, func(other Diagnostic) bool {
+			return other.Secret && other.Subject.Filename == d.Subject.Filename && other.Subject.Start.Line == d.Subject.Start.Line
+		})
+		textOne(&b, d, files, !secret)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-func textOne(b *strings.Builder, d Diagnostic, files map[string]*hcl.File) {
+func textOne(b *strings.Builder, d Diagnostic, files map[string]*hcl.File, quote bool) {
 	if placed(d.Subject) {
 		fmt.Fprintf(b, "%s: ", place(d.Subject))
 	} else if d.Subject.Filename != "" {
@@ -35,7 +39,7 @@ func textOne(b *strings.Builder, d Diagnostic, files map[string]*hcl.File) {
 	}
 	fmt.Fprintf(b, "%s: %s [%s]\n", d.Severity, clean(d.Summary), d.Code)
 	margin := "  "
-	if line, under, ok := snippet(d.Subject, files); ok {
+	if line, under, ok := snippet(d.Subject, files); ok && quote {
 		number := fmt.Sprint(d.Subject.Start.Line)
 		margin = strings.Repeat(" ", len(number)+1)
 		fmt.Fprintf(b, "%s|\n%s | %s\n%s| %s\n", margin, number, line, margin, under)

@@ -46,6 +46,20 @@ type installData struct {
 	EventAction string   // how
 	NotSMTP     bool
 	Auth        bool
+
+	Database *databaseData // nil where the store is a file
+}
+
+// databaseData is what the steps for a store on a server may print.
+type databaseData struct {
+	Name, User   string
+	Hosts        []string
+	PasswordFile string // "" where the server goes by which user of the system asks
+	PasswordDir  string
+	CAFile       string // "" where none is named
+	Accounts     string // lines: the user, as the server knows it from where it may come
+	Create       string // the same, with how it is known: what stands behind CREATE USER
+	Far          bool   // it may come from any host
 }
 
 // The paths that exipold's units know.
@@ -61,14 +75,17 @@ func installText(p *plan.Plan) (string, error) {
 	if p.Layout == "debian" {
 		d.Group, d.KnowsGroup, d.Exim = "Debian-exim", true, "/usr/sbin/exim4"
 	}
-	d.SocketDir, d.StateDir = path.Dir(p.Socket), path.Dir(p.Store.Path)
+	d.SocketDir, d.StateDir = path.Dir(p.Socket), stateDir(p)
 	d.Remembered = forget(p)
 	if p.Socket != unitSocket {
 		d.Overrides = append(d.Overrides, "[Socket]", "ListenStream=", "ListenStream="+p.Socket)
 	}
-	if dir := path.Dir(p.Store.Path); p.Store.Kind == "sqlite" && dir != unitStoreDir {
-		d.StoreDir = dir
-		d.Overrides = append(d.Overrides, "[Service]", "ReadWritePaths="+dir)
+	if d.StateDir != unitStoreDir {
+		d.StoreDir = d.StateDir
+		d.Overrides = append(d.Overrides, "[Service]", "ReadWritePaths="+d.StateDir)
+	}
+	if p.Store.Kind == plan.MySQL {
+		d.Database = database(p.Store)
 	}
 	d.Outputs = []string{MainFile, ACLFile, SQLiteFile, MySQLFile, PlanFile, InstallFile, ManifestFile}
 	if d.outbound(p); d.Blocked != "" && !own(d.StateDir) {
@@ -117,6 +134,15 @@ func (d *installData) outbound(p *plan.Plan) {
 	}
 }
 
+// stateDir is where exipold keeps its own files: beside its store, where that is a file, and
+// in any case beside the file of blocks.
+func stateDir(p *plan.Plan) string {
+	if p.Store.Kind == plan.MySQL {
+		return path.Dir(p.Blocked)
+	}
+	return path.Dir(p.Store.Path)
+}
+
 // blankLines is what sections that say nothing leave behind.
 var blankLines = regexp.MustCompile(`\n{3,}`)
 
@@ -158,11 +184,14 @@ func (d installData) StageNames() string {
 
 // forget is the commands that delete what exipold has written.
 func forget(p *plan.Plan) []string {
-	state, socket := path.Dir(p.Store.Path), path.Dir(p.Socket)
+	state, socket := stateDir(p), path.Dir(p.Socket)
 	var commands []string
-	if own(state) {
+	switch {
+	case own(state):
 		commands = append(commands, "rm -rf "+state)
-	} else {
+	case p.Store.Kind == plan.MySQL:
+		commands = append(commands, "rm -rf "+state+"/plans "+state+"/pools.json")
+	default:
 		commands = append(commands, "rm -f "+p.Store.Path+"*", "rm -rf "+state+"/plans "+state+"/pools.json")
 	}
 	if own(socket) && socket != state {

@@ -52,6 +52,9 @@ const (
 	Hosts      Type = "list of domain names"
 	Facts      Type = "list of facts"
 	Lists      Type = "list of lists"
+	DBServers  Type = "list of database servers"
+	DBName     Type = "name of a database"
+	DBUser     Type = "name of a database user"
 	BareWord   Type = "bare word"
 	Day        Type = "day"
 	Words      Type = "list of words"
@@ -74,20 +77,29 @@ type Argument struct {
 	Instead  string   // what holds where there is neither value nor default, in words
 	Words    []string // all that a word, bare or not, or an item of a list of words may be
 	Min      int64    // the least that a Number may be
+	Most     int64    // the most that it may be; 0: a billion
 	Doc      string   // one sentence
 }
 
 // Block is a kind of block.
 type Block struct {
-	Name       string
-	Label      string   // what its label is, in a word; "" where it has none
-	LabelWords []string // all that the label may be; nil where it is a name of the administrator's
-	Once       bool     // at most one (for each label) in a policy set, or in its parent
-	Required   bool
-	Free       bool // holds arguments of any name
-	Arguments  []Argument
-	Blocks     []Block
-	Doc        string // one or two sentences
+	Name      string
+	Label     string // what its label is, in a word; "" where it has none
+	Once      bool   // at most one (for each label) in a policy set, or in its parent
+	Required  bool
+	Free      bool // holds arguments of any name
+	Arguments []Argument
+	Blocks    []Block
+	Doc       string // one or two sentences
+
+	// Kinds is for a label that is one of a few words rather than a name of the
+	// administrator's: what the block is and holds with each, the usual one first. The
+	// block itself then holds nothing.
+	Kinds []Block
+	// Kind is, in a block of Kinds, the word that is its label. Name is that of the block.
+	Kind string
+	// Hints are names and labels that people try here and that the language does not have.
+	Hints []Hint
 }
 
 // Argument finds an argument by name, nil where the block has no such argument.
@@ -227,6 +239,9 @@ var TypeDocs = []TypeDoc{
 	{Domains, "A list of domains: `\"example.com\"`, `\"*.example.com\"`, `\"@\"` (the host's own name), or `\"+name\"` for a `domainlist` of the site's Exim configuration."},
 	{Networks, "A list of addresses and networks: `[\"192.0.2.0/24\", \"2001:db8::/32\", \"198.51.100.7\"]`."},
 	{Network, "One address or network."},
+	{DBServers, "A list of host names or addresses, each with a port or without (then 3306), or paths of Unix sockets: `[\"db1.example.net\", \"192.0.2.7:3307\", \"[2001:db8::7]:3306\", \"/run/mysqld/mysqld.sock\"]`. A name is always asked over TCP, `localhost`, too."},
+	{DBName, "A name of letters, digits, `_` and `-`, at most 64."},
+	{DBUser, "A name of letters, digits and `_ . @ + -`, at most 80 (MySQL: 32)."},
 	{Servers, "A list of addresses, each with a port or without (then 53): `[\"127.0.0.1:5353\", \"192.0.2.53\", \"[2001:db8::53]:5353\"]`."},
 	{Hosts, "A list of domain names: `[\"_spf.example.com\"]`."},
 	{Addresses, "A list of address patterns: `\"local@domain\"`, `\"*@domain\"` or just `\"domain\"`, `\"*@*.domain\"` (its subdomains); for senders also `\"<>\"`, the null sender."},

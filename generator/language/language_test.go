@@ -40,6 +40,9 @@ func TestSchemaFile(t *testing.T) {
 
 func walk(b *Block, path string, f func(path string, b *Block)) {
 	f(path, b)
+	for i := range b.Kinds {
+		walk(&b.Kinds[i], path+"."+b.Kinds[i].Kind, f)
+	}
 	for i := range b.Blocks {
 		walk(&b.Blocks[i], path+"."+b.Blocks[i].Name, f)
 	}
@@ -66,6 +69,19 @@ func TestTableIsWhole(t *testing.T) {
 		if len(slices.Compact(names)) != len(b.Names()) {
 			t.Errorf("block %s: a name stands there twice", path)
 		}
+		if len(b.Kinds) > 0 && (b.Label == "" || len(names) > 0) {
+			t.Errorf("block %s: its kinds say what it holds, by its label", path)
+		}
+		for i := range b.Kinds {
+			if k := &b.Kinds[i]; k.Name != b.Name || b.Of(k.Kind) != k || k.Label != "" {
+				t.Errorf("block %s: its kind %q has another name, a label, or a namesake", path, k.Kind)
+			}
+		}
+		for _, h := range b.Hints {
+			if slices.Contains(names, h.Name) || slices.Contains(b.Words(), h.Name) || b.Hint(h.Name) != h {
+				t.Errorf("block %s: the hint for %q is never said", path, h.Name)
+			}
+		}
 		for _, a := range b.Arguments {
 			at := path + "." + a.Name
 			used[a.Type] = true
@@ -77,6 +93,9 @@ func TestTableIsWhole(t *testing.T) {
 			}
 			if a.Default != "" && len(a.Words) > 0 && !slices.Contains(a.Words, strings.Trim(a.Default, `"[]`)) {
 				t.Errorf("%s: default %s is none of its words", at, a.Default)
+			}
+			if a.Most > 0 && (a.Type != Number || a.Most < a.Min) {
+				t.Errorf("%s: from %d to %d", at, a.Min, a.Most)
 			}
 			if a.Required && (a.Default != "" || a.Instead != "") {
 				t.Errorf("%s: required, and yet a default", at)

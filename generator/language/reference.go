@@ -22,6 +22,9 @@ func ReferenceMarkdown() string {
 func writeBlock(b *strings.Builder, block *Block, parents []string) {
 	path := append(append([]string{}, parents...), block.Name)
 	head := strings.Join(path, " > ")
+	if block.Kind != "" {
+		head = block.Title()
+	}
 	fmt.Fprintf(b, "%s `%s`\n\n", strings.Repeat("#", min(len(path)+1, 5)), head)
 	b.WriteString("```hcl\n" + header(block) + "\n```\n\n")
 	b.WriteString(block.Doc)
@@ -46,6 +49,9 @@ func writeBlock(b *strings.Builder, block *Block, parents []string) {
 		}
 		b.WriteString("\n")
 	}
+	for i := range block.Kinds {
+		writeBlock(b, &block.Kinds[i], path)
+	}
 	for i := range block.Blocks {
 		writeBlock(b, &block.Blocks[i], path)
 	}
@@ -53,8 +59,10 @@ func writeBlock(b *strings.Builder, block *Block, parents []string) {
 
 func header(block *Block) string {
 	switch {
-	case len(block.LabelWords) > 0:
-		return block.Name + ` "` + strings.Join(block.LabelWords, `" | "`) + `" { ... }`
+	case len(block.Kinds) > 0:
+		return block.Name + ` "` + strings.Join(block.Words(), `" | "`) + `" { ... }`
+	case block.Kind != "":
+		return block.Title() + " { ... }"
 	case block.Label != "":
 		return block.Name + ` "` + strings.ToUpper(block.Label) + `" { ... }`
 	}
@@ -69,6 +77,9 @@ func typeCell(a Argument) string {
 		return "list of `" + strings.Join(a.Words, "`, `") + "`"
 	case Words:
 		return "list of `\"" + strings.Join(a.Words, "\"`, `\"") + "\"`"
+	}
+	if a.Most > 0 {
+		return fmt.Sprintf("%s, %d to %d", a.Type, a.Min, a.Most)
 	}
 	if len(a.Words) > 0 {
 		return "`\"" + strings.Join(a.Words, "\"`, `\"") + "\"`"

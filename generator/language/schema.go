@@ -47,8 +47,17 @@ func bodySchema(b *Block, path string, defs object) object {
 	for i := range b.Blocks {
 		c := &b.Blocks[i]
 		name := strings.TrimPrefix(path+"."+c.Name, ".")
-		defs[name] = bodySchema(c, name, defs)
-		properties[c.Name] = blockSchema(c, object{"$ref": "#/$defs/" + name})
+		bodies := []*Block{c}
+		if len(c.Kinds) > 0 {
+			bodies = bodies[:0]
+		}
+		for k := range c.Kinds {
+			bodies = append(bodies, &c.Kinds[k])
+		}
+		for _, body := range bodies {
+			defs[defName(name, body)] = bodySchema(body, name, defs)
+		}
+		properties[c.Name] = blockSchema(c, name)
 		if c.Required && path != "" {
 			required = append(required, c.Name)
 		}
@@ -63,9 +72,20 @@ func bodySchema(b *Block, path string, defs object) object {
 	return s
 }
 
+// defName is the name of a body in the definitions: its path, and its kind where it has
+// one.
+func defName(path string, b *Block) string {
+	if b.Kind != "" {
+		return path + "." + b.Kind
+	}
+	return path
+}
+
 // blockSchema describes the member that holds a block or several: by label
-// where there is one, an array where there may be more than one.
-func blockSchema(b *Block, body object) object {
+// where there is one, an array where there may be more than one. The bodies are
+// in the definitions under path.
+func blockSchema(b *Block, path string) object {
+	body := object{"$ref": "#/$defs/" + path}
 	if b.Label == "" {
 		if b.Once {
 			return body
@@ -73,12 +93,12 @@ func blockSchema(b *Block, body object) object {
 		return object{"oneOf": []any{body, object{"type": "array", "items": body}}}
 	}
 	labelled := object{"type": "object", "additionalProperties": false}
-	if len(b.LabelWords) > 0 {
+	if len(b.Kinds) > 0 {
 		words := object{}
-		for _, w := range b.LabelWords {
-			words[w] = body
+		for i := range b.Kinds {
+			words[b.Kinds[i].Kind] = object{"$ref": "#/$defs/" + defName(path, &b.Kinds[i])}
 		}
-		labelled["properties"] = words
+		labelled["properties"], labelled["description"] = words, b.Doc
 	} else {
 		labelled["patternProperties"] = object{NamePattern: body}
 	}
@@ -127,6 +147,14 @@ func typeSchema(a Argument) object {
 		return pattern(`^(released|([0-9]+[wdhms])+)$`)
 	case Domains, Networks, Addresses, Strings, Servers, Hosts, Mailboxes:
 		return listOf(object{"type": "string"})
+	case DBServers:
+		s := listOf(object{"type": "string"})
+		s["minItems"] = 1
+		return s
+	case DBName:
+		return pattern(DBNamePattern)
+	case DBUser:
+		return pattern(DBUserPattern)
 	case Date:
 		return pattern(`^[0-9]{4}-[0-9]{2}-[0-9]{2}`)
 	case Day:
@@ -134,7 +162,11 @@ func typeSchema(a Argument) object {
 	case Bool:
 		return object{"oneOf": []any{object{"type": "boolean"}, object{"type": "string", "pattern": inserted}}}
 	case Number:
-		return object{"oneOf": []any{object{"type": "integer", "minimum": a.Min}, object{"type": "string", "pattern": inserted}}}
+		n := object{"type": "integer", "minimum": a.Min}
+		if a.Most > 0 {
+			n["maximum"] = a.Most
+		}
+		return object{"oneOf": []any{n, object{"type": "string", "pattern": inserted}}}
 	case Duration:
 		return pattern(`^([0-9]+[wdhms])+$`)
 	case Rates:

@@ -91,14 +91,6 @@ var helperBlock = Block{
 	},
 }
 
-var storeBlock = Block{
-	Name: "store", Label: "kind", LabelWords: []string{"sqlite"}, Once: true,
-	Doc: "Where the helper keeps what it knows.",
-	Arguments: []Argument{
-		{Name: "path", Type: Path, Default: `"/var/lib/exipol/exipol.db"`, Doc: "The database file."},
-	},
-}
-
 var listBlock = Block{
 	Name: "list", Label: "name",
 	Doc: "A named list of clients, addresses and logins. Policies refer to it by name, without quotes.",

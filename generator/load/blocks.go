@@ -1,8 +1,6 @@
 package load
 
 import (
-	"slices"
-
 	"github.com/hashicorp/hcl/v2"
 
 	"exipol/generator/language"
@@ -126,18 +124,6 @@ func (l *loader) helper() policy.Helper {
 		DNS:       l.distinct("dns", readList(l, c, "dns", field.server)),
 		Pools:     read(l, c, "pools", field.path),
 	}
-}
-
-func (l *loader) store() policy.Store {
-	spec := language.Root.Block("store")
-	s := policy.Store{Kind: policy.Value[string]{V: spec.LabelWords[0]}}
-	c := orEmpty(l.topBlock(spec), spec)
-	if slices.Contains(spec.LabelWords, c.name) {
-		s.Kind = policy.Value[string]{V: c.name, Range: c.at, Set: true}
-	}
-	s.DeclRange = c.at
-	s.Path = read(l, c, "path", field.path)
-	return s
 }
 
 func (l *loader) greylist(b *hcl.Block) *policy.Greylist {

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 
@@ -38,14 +39,14 @@ func (l *loader) content(b *hcl.Block, spec *language.Block) *content {
 	for i := range spec.Blocks {
 		s := &spec.Blocks[i]
 		if s.Required && len(c.blocks[s.Name]) == 0 {
-			l.fail("EP106", c.at, fmt.Sprintf("this %s has no %s block", spec.Name, s.Name), s.Doc, "")
+			l.fail("EP106", c.at, fmt.Sprintf("this %s has no %s block", spec.Title(), s.Name), s.Doc, "")
 		}
 		c.blocks[s.Name] = l.unique(s, c.blocks[s.Name])
 	}
 	for i := range spec.Arguments {
 		a := &spec.Arguments[i]
 		if a.Required && c.attrs[a.Name] == nil {
-			l.fail("EP106", c.at, fmt.Sprintf("this %s has no argument %q", spec.Name, a.Name), a.Doc, "")
+			l.fail("EP106", c.at, fmt.Sprintf("this %s has no argument %q", spec.Title(), a.Name), a.Doc, "")
 		}
 	}
 	return c
@@ -113,13 +114,10 @@ var namePattern = regexp.MustCompile(language.NamePattern)
 // label checks the label of a block.
 func (l *loader) label(spec *language.Block, b *hcl.Block) {
 	name, at := b.Labels[0], labelRange(b)
-	if len(spec.LabelWords) > 0 {
-		for _, w := range spec.LabelWords {
-			if name == w {
-				return
-			}
+	if len(spec.Kinds) > 0 {
+		if spec.Of(name) == nil {
+			l.fail("EP109", at, fmt.Sprintf("%q is not a %s of %s", name, spec.Label, spec.Name), "", cmp.Or(spec.Hint(name).Help, choose(name, spec.Words())))
 		}
-		l.fail("EP109", at, fmt.Sprintf("%q is not a %s of %s", name, spec.Label, spec.Name), "", choose(name, spec.LabelWords))
 		return
 	}
 	if !namePattern.MatchString(name) {

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -108,7 +109,7 @@ func (l *loader) unknownName(d *hcl.Diagnostic, spec *language.Block) {
 	name := strings.Trim(l.source(*d.Subject), `"`)
 	where := "at the top level"
 	if spec.Name != "" {
-		where = "in " + spec.Name
+		where = "in " + spec.Title()
 	}
 	switch {
 	case spec.Block(name) != nil && d.Summary == "Unsupported argument":
@@ -118,11 +119,34 @@ func (l *loader) unknownName(d *hcl.Diagnostic, spec *language.Block) {
 		l.fail("EP105", *d.Subject, fmt.Sprintf("%q is an argument, not a block", name), "", "write it with an equals sign: "+name+" = ...")
 		return
 	}
+	if l.otherKinds(*d.Subject, name, spec) {
+		return
+	}
 	what := "argument or block"
 	if spec.Name == "" {
 		what = "block"
 	}
-	l.fail("EP105", *d.Subject, fmt.Sprintf("there is no %s %q %s", what, name, where), "", choose(name, spec.Names()))
+	hint := spec.Hint(name)
+	l.add(diag.Diagnostic{
+		Code: "EP105", Severity: diag.Error, Subject: *d.Subject, Secret: hint.Secret,
+		Summary: fmt.Sprintf("there is no %s %q %s", what, name, where),
+		Help:    cmp.Or(hint.Help, choose(name, spec.Names())),
+	})
+}
+
+// otherKinds reports a name that belongs into a block of another label.
+func (l *loader) otherKinds(at hcl.Range, name string, spec *language.Block) bool {
+	if spec.Kind == "" {
+		return false
+	}
+	for _, other := range language.Root.Block(spec.Name).Kinds {
+		if other.Argument(name) != nil {
+			l.fail("EP105", at, fmt.Sprintf("%q belongs into %s, not into %s", name, other.Title(), spec.Title()), "",
+				fmt.Sprintf("%s has: %s", spec.Title(), strings.Join(spec.Names(), ", ")))
+			return true
+		}
+	}
+	return false
 }
 
 // source is the text of a range.

@@ -17,8 +17,12 @@ var hostLabel = regexp.MustCompile(`^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$`)
 
 // isHost says whether s, in lower case, is a domain name as the DNS has it, of two
 // labels at least and not an address.
-func isHost(s string) bool {
-	if len(s) > longestName || !strings.Contains(s, ".") {
+func isHost(s string) bool { return strings.Contains(s, ".") && isHostName(s) }
+
+// isHostName says the same of a name that may be of one label, to which the system's
+// resolver adds a domain.
+func isHostName(s string) bool {
+	if len(s) > longestName {
 		return false
 	}
 	labels := strings.Split(s, ".")

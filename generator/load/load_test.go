@@ -313,6 +313,42 @@ func TestValues(t *testing.T) {
 	}
 }
 
+// TestStoreOnServer reads both forms of a store on a server, with the hosts as the plan has
+// them and what follows from them.
+func TestStoreOnServer(t *testing.T) {
+	store := func(more string) policy.Store {
+		t.Helper()
+		return mustParse(t, "a.hcl", "exipol {\n  format = 1\n}\nstore \"mysql\" {\n  database = \"exipol\"\n  user = \"exipol\"\n"+more+"\n}\n").Store
+	}
+	text := func(s policy.Store) string {
+		var hosts []string
+		for _, h := range s.Hosts {
+			hosts = append(hosts, h.V)
+		}
+		return strings.Join(append(hosts, s.TLS.V, s.PasswordFile.V, s.CAFile.V), " ")
+	}
+	const password = "\npassword_file = \"/etc/exipol/db\""
+	for _, c := range []struct{ more, want string }{
+		{`hosts = ["DB1", "db2.Example.net.:3307", "192.0.2.7", "[2001:db8::7]:3308", "2001:db8::8"]` + password,
+			"db1:3306 db2.example.net:3307 192.0.2.7:3306 [2001:db8::7]:3308 [2001:db8::8]:3306 verified /etc/exipol/db "},
+		{`hosts = ["localhost", "127.0.0.2:3307", "[::1]", "::ffff:127.0.0.1", "/run/mysqld/mysqld.sock"]` + password,
+			"localhost:3306 127.0.0.2:3307 [::1]:3306 127.0.0.1:3306 /run/mysqld/mysqld.sock off /etc/exipol/db "},
+		{`hosts = ["/run/a.sock"]`, "/run/a.sock off  "},
+		{`hosts = ["localhost"]` + password + "\ntls = \"verified\"\nca_file = \"/etc/ca.pem\"", "localhost:3306 verified /etc/exipol/db /etc/ca.pem"},
+		{`hosts = ["localhost.example.net"]` + password, "localhost.example.net:3306 verified /etc/exipol/db "},
+	} {
+		s := store(c.more)
+		if got := text(s); got != c.want || s.Kind.V != plan.MySQL || !s.Kind.Set || s.Path.V != "" || s.Connections.V != 8 {
+			t.Errorf("%s\ngot  %q (%s, %d)\nwant %q", c.more, got, s.Kind.V, s.Connections.V, c.want)
+		}
+	}
+	inJSON := mustParse(t, "a.hcl.json", `{"exipol": {"format": 1}, "variable": {"db": {"default": "db1"}},
+		"store": {"mysql": {"hosts": ["${var.db}:3307", "db2"], "database": "exi-pol", "user": "e@x", "password_file": "/p", "tls": "required", "connections": 64}}}`).Store
+	if got := text(inJSON); got != "db1:3307 db2:3306 required /p " || inJSON.Database.V != "exi-pol" || inJSON.User.V != "e@x" || inJSON.Connections.V != 64 {
+		t.Errorf("JSON: %q %+v", got, inJSON)
+	}
+}
+
 func TestVariablesFromOutside(t *testing.T) {
 	files := map[string][]byte{"a.hcl": []byte(native)}
 	set, diags := Parse(files, map[string]string{"rate": "7", "hosts": `["192.0.2.77", "192.0.2.78"]`})

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"net/netip"
@@ -43,7 +44,7 @@ func (l *loader) boolean(c *content, name string) policy.Value[bool] {
 	})
 }
 
-// mostNumber is the largest number that any argument takes.
+// mostNumber is the largest number that an argument takes which has no bound of its own.
 const mostNumber = 1_000_000_000
 
 func (l *loader) number(c *content, name string) policy.Value[int64] {
@@ -60,8 +61,9 @@ func (f field) number() (int64, bool) {
 		return 0, false
 	}
 	n, ok := wholeNumber(f.val)
-	if !ok || n < f.arg.Min || n > mostNumber {
-		f.fail("EP121", fmt.Sprintf("%s must be a whole number from %d to %d", f.arg.Name, f.arg.Min, mostNumber), "")
+	most := cmp.Or(f.arg.Most, mostNumber)
+	if !ok || n < f.arg.Min || n > most {
+		f.fail("EP121", fmt.Sprintf("%s must be a whole number from %d to %d", f.arg.Name, f.arg.Min, most), "")
 		return 0, false
 	}
 	return n, true

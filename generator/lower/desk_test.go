@@ -206,6 +206,26 @@ func TestBlock(t *testing.T) {
 	}
 }
 
+// TestStoreOnServer: the plan has all that was said of it, and exipold's own files are where
+// they usually are.
+func TestStoreOnServer(t *testing.T) {
+	s := base()
+	s.Store = policy.Store{
+		Kind: set(plan.MySQL), Hosts: []policy.Value[string]{set("db2.example.net:3306"), set("/run/mysqld/mysqld.sock")},
+		Database: set("exipol"), User: set("exipol-gateways"), PasswordFile: set("/etc/exipol/db-password"),
+		TLS: set(plan.TLSVerified), CAFile: set("/etc/exipol/ca.pem"), State: set("/var/lib/exipol"), Connections: set(int64(12)),
+	}
+	p := lowered(t, s)
+	want := plan.Store{
+		Kind: "mysql", Hosts: []string{"db2.example.net:3306", "/run/mysqld/mysqld.sock"},
+		Database: "exipol", User: "exipol-gateways", PasswordFile: "/etc/exipol/db-password",
+		TLS: "verified", CAFile: "/etc/exipol/ca.pem", Connections: 12,
+	}
+	if !p.Store.Same(want) || p.Blocked != "/var/lib/exipol/blocked" {
+		t.Errorf("%+v %q", p.Store, p.Blocked)
+	}
+}
+
 // TestSubmissionMode and the rest of what only the site says.
 func TestSubmissionMode(t *testing.T) {
 	s := base()

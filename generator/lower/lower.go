@@ -50,9 +50,9 @@ func Lower(set *policy.Set) (*plan.Plan, error) {
 		Mainlog:    values(set.Helper.Mainlog),
 		Source:     set.Helper.Source.V,
 		Spool:      set.Site.Spool.V,
-		Blocked:    path.Join(path.Dir(set.Store.Path.V), "blocked"),
+		Blocked:    path.Join(stateDir(set.Store), "blocked"),
 		RelayID:    set.Site.RelayID.V,
-		Store:      plan.Store{Kind: set.Store.Kind.V, Path: set.Store.Path.V},
+		Store:      store(set.Store),
 	}
 	for _, s := range set.Helper.DNS {
 		p.DNS = append(p.DNS, s.V)
@@ -87,6 +87,24 @@ func Lower(set *policy.Set) (*plan.Plan, error) {
 		return nil, fmt.Errorf("seal the plan: %w", err)
 	}
 	return p, nil
+}
+
+// stateDir is where exipold keeps its own files: beside its store, where that is a file.
+func stateDir(s policy.Store) string {
+	if s.Kind.V == plan.MySQL {
+		return s.State.V
+	}
+	return path.Dir(s.Path.V)
+}
+
+func store(s policy.Store) plan.Store {
+	if s.Kind.V != plan.MySQL {
+		return plan.Store{Kind: s.Kind.V, Path: s.Path.V}
+	}
+	return plan.Store{
+		Kind: s.Kind.V, Hosts: values(s.Hosts), Database: s.Database.V, User: s.User.V,
+		PasswordFile: s.PasswordFile.V, TLS: s.TLS.V, CAFile: s.CAFile.V, Connections: int(s.Connections.V),
+	}
 }
 
 func values(vs []policy.Value[string]) []string {

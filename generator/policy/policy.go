@@ -5,6 +5,7 @@ package policy
 
 import (
 	"net/netip"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -83,11 +84,33 @@ type Helper struct {
 	Pools     Value[string]   // the file that pins them, "" for none
 }
 
-// Store is the store block: Kind is its label.
+// Store is the store block: Kind is its label, plan.SQLite or plan.MySQL.
 type Store struct {
 	DeclRange hcl.Range
 	Kind      Value[string]
-	Path      Value[string]
+	Path      Value[string] // of SQLite's file
+
+	// The rest is for plan.MySQL.
+	Hosts        []Value[string] // "host:port", "[address]:port" or a socket's path
+	Database     Value[string]
+	User         Value[string]
+	PasswordFile Value[string] // not Set: none
+	TLS          Value[string] // plan.TLSVerified, ...
+	CAFile       Value[string] // not Set: the system's
+	Connections  Value[int64]
+	State        Value[string] // the directory for exipold's own files
+}
+
+// Near says whether nothing that goes to a host leaves this machine: a socket's path, or
+// an address of loopback.
+func Near(host string) bool {
+	if strings.HasPrefix(host, "/") {
+		return true
+	}
+	if a, err := netip.ParseAddrPort(host); err == nil {
+		return a.Addr().Unmap().IsLoopback()
+	}
+	return strings.HasPrefix(host, "localhost:")
 }
 
 // List is a named list.

@@ -10,7 +10,7 @@ import (
 // Answer is what exipold says. By, DelayBy and WouldBy name policies as
 // "limit.tarpit/slow" or "greylist.inbound".
 type Answer struct {
-	Verdict string   // plan.Accept, ..., or Failed
+	Verdict string   // plan.Accept, ..., Failed or Away
 	By      string   // who decided; "" for accept
 	Delay   int64    // seconds to wait before the verdict
 	DelayBy string   // who wants the longest wait; "" for none
@@ -21,6 +21,9 @@ type Answer struct {
 	WouldBy string   //
 	// Why is what was suspicious to By; where the verdict is to accept, to WouldBy.
 	Why []string
+	// LastKnown says that the verdict is that of a block that was in force when exipold last knew: its store is
+	// away, and nothing was counted.
+	LastKnown bool
 }
 
 // String is the answer as exipold sends it. A value that could not be read back
@@ -47,6 +50,9 @@ func (a Answer) String() string {
 	add("would", a.Would)
 	add("wouldby", a.WouldBy)
 	add("why", strings.Join(a.Why, ","))
+	if a.LastKnown {
+		add("known", lastKnown)
+	}
 	add("waive", a.Waive)
 	var b strings.Builder
 	b.WriteString("v=1")
@@ -61,6 +67,9 @@ func (a Answer) String() string {
 	b.WriteString(" end=1")
 	return b.String()
 }
+
+// lastKnown is the one value of the word "known".
+const lastKnown = "last"
 
 // ParseAnswer reads an answer back, as Exim's text does: for `exipold ask`, for
 // tests, and as the other half of the fuzz test.
@@ -112,6 +121,10 @@ func ParseAnswer(s string) (Answer, error) {
 			a.WouldBy = value
 		case "why":
 			a.Why = strings.Split(value, ",")
+		case "known":
+			if a.LastKnown = value == lastKnown; !a.LastKnown {
+				return a, fmt.Errorf("answer %q: known: %q is not %q", s, value, lastKnown)
+			}
 		case "waive":
 			a.Waive = value
 		default:

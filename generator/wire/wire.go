@@ -60,6 +60,11 @@ const KeptRecipients = 4000
 // say. Exim then does what on_failure says.
 const Failed = "failed"
 
+// Away is the verdict of an answer that comes at once although the store is away: exipold knows no block
+// of what was asked, and nothing was counted. The generated text has no statement for it, and so
+// comes to its last ones, which do what on_failure says; other than after Failed it goes on asking.
+const Away = "away"
+
 func decode(value string) (string, error) {
 	b, err := base64.StdEncoding.Strict().DecodeString(value)
 	if err != nil {

@@ -267,10 +267,15 @@ func TestAnswer(t *testing.T) {
 		"a blank in why":     {wire.Answer{Verdict: plan.Accept, Why: []string{"a b"}}, "v=1 verdict=failed end=1"},
 		"no delay, nobody's": {wire.Answer{Verdict: plan.Accept, DelayBy: "limit.b/x"}, "v=1 verdict=accept waive=no end=1"},
 		"failed":             {wire.Answer{Verdict: wire.Failed}, "v=1 verdict=failed waive=no end=1"},
-		"a byte too much":    {wire.Answer{Verdict: plan.Accept, By: "a b"}, "v=1 verdict=failed end=1"},
-		"a newline":          {wire.Answer{Verdict: plan.Accept, WouldBy: "a\nb"}, "v=1 verdict=failed end=1"},
-		"an equals sign":     {wire.Answer{Verdict: "accept=1"}, "v=1 verdict=failed end=1"},
-		"a capital":          {wire.Answer{Verdict: plan.Accept, Add: []string{"LIMIT"}}, "v=1 verdict=failed end=1"},
+		"away":               {wire.Answer{Verdict: wire.Away}, "v=1 verdict=away waive=no end=1"},
+		"last known": {
+			wire.Answer{Verdict: plan.Deny, By: "limit.a/b/block", Add: []string{"limit.a/b/block"}, LastKnown: true},
+			"v=1 verdict=deny by=limit.a/b/block add=limit.a/b/block known=last waive=no end=1",
+		},
+		"a byte too much": {wire.Answer{Verdict: plan.Accept, By: "a b"}, "v=1 verdict=failed end=1"},
+		"a newline":       {wire.Answer{Verdict: plan.Accept, WouldBy: "a\nb"}, "v=1 verdict=failed end=1"},
+		"an equals sign":  {wire.Answer{Verdict: "accept=1"}, "v=1 verdict=failed end=1"},
+		"a capital":       {wire.Answer{Verdict: plan.Accept, Add: []string{"LIMIT"}}, "v=1 verdict=failed end=1"},
 	} {
 		if got := c.answer.String(); got != c.want {
 			t.Errorf("%s:\ngot  %q\nwant %q", name, got, c.want)
@@ -290,7 +295,7 @@ func TestParseAnswerRefuses(t *testing.T) {
 		"v=1 verdict=accept end=1\n", "v=1 verdict=accept end=1 ", "v=1  verdict=accept end=1", "v=2 verdict=accept end=1",
 		"v=1 verdict= end=1", "v=1 verdict=accept x=1 end=1", "v=1 verdict=accept delay=x end=1", "v=1 verdict=accept waive=ever end=1",
 		"v=1 verdict=accept delay=-1 end=1", "v=1 verdict=accept verdict=deny end=1", "v=1 verdict=acc\x00ept end=1", "v=1 verdict end=1", "v=1 verdict=Accept end=1",
-		"v=1 verdict=accept delay=99999999999999999999 end=1", "v=1 verdict=accept why=a why=b end=1", "v=1 verdict=accept why=A end=1",
+		"v=1 verdict=accept delay=99999999999999999999 end=1", "v=1 verdict=deny known=first end=1", "v=1 verdict=accept why=a why=b end=1", "v=1 verdict=accept why=A end=1",
 	} {
 		if a, err := wire.ParseAnswer(s); err == nil {
 			t.Errorf("took %q as %+v", s, a)
@@ -305,7 +310,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add("accept", "", int64(0), "", "", "", "", "", "")
 	f.Add("accept", "a b", int64(-1), "x", "\n", "no", "$", "end=1", " ")
 	f.Fuzz(func(t *testing.T, verdict, by string, delay int64, delayBy, add, waive, would, wouldBy, why string) {
-		a := wire.Answer{Verdict: verdict, By: by, Delay: delay, DelayBy: delayBy, Waive: waive, Would: would, WouldBy: wouldBy}
+		a := wire.Answer{Verdict: verdict, By: by, Delay: delay, DelayBy: delayBy, Waive: waive, Would: would, WouldBy: wouldBy, LastKnown: delay%2 != 0}
 		if add != "" {
 			a.Add = strings.Split(add, ",")
 		}

@@ -38,6 +38,19 @@ store "sqlite" {
   path = "/var/lib/exipol/exipol.db"
 }
 
+# Several gateways share what they know in a database of MariaDB, MySQL or a Galera
+# cluster: the first host that is well is the one in use, the others are failover. In
+# place of the block above, on all of them (without ca_file, where the system knows
+# who vouches for the hosts):
+#
+# store "mysql" {
+#   hosts         = ["db1.example.net", "db2.example.net"]
+#   database      = "exipol"
+#   user          = "exipol"
+#   password_file = "/etc/exipol/db-password"
+#   ca_file       = "/etc/exipol/db-ca.pem"
+# }
+
 # Who is never greylisted and never kept waiting.
 list "friends" {
   clients = []
