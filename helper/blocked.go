@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -24,6 +25,7 @@ type said struct {
 	wanted  uint64     // how often somebody wanted it read; under count
 	covered uint64     // how many of them the last reading was late enough for; under mu
 	count   sync.Mutex
+	read    atomic.Int64 // when the last reading that went well began, Unix milliseconds of this host's clock
 
 	blocked blockedFile // under mu
 	adrift  []string    // what noteAdrift has said; under mu
@@ -44,6 +46,8 @@ type blockedFile struct {
 const (
 	// blockedAgain is how often the file is made anew though nothing has changed but the time.
 	blockedAgain = time.Minute
+	// freshFor is how long after a reading what it said is taken for what the store says.
+	freshFor = 2 * time.Second
 	// manyBlocks in force make a file that takes so long to write that no answer waits for it: it
 	// follows within RuntimeEvery.
 	manyBlocks = 2000
@@ -57,6 +61,9 @@ func (s *said) want() uint64 {
 	return s.wanted
 }
 
+// fresh says whether the last reading is young enough to be believed.
+func (s *said) fresh() bool { return time.Since(time.UnixMilli(s.read.Load())) < freshFor }
+
 func (s *said) wants() uint64 {
 	s.count.Lock()
 	defer s.count.Unlock()
@@ -65,14 +72,17 @@ func (s *said) wants() uint64 {
 
 // refresh reads what was said at run time, and how keys stand, and keeps the file that goes with it.
 // Where that fails, what was known stays in force.
-func (h *Helper) refresh(ctx context.Context) { h.read(ctx, false) }
+func (h *Helper) refresh(ctx context.Context) {
+	_ = h.read(ctx, false) // it is said there
+	h.trouble.settle()
+}
 
 // opened is refresh for somebody whose answer waits for a block to be in force here.
-func (h *Helper) opened(ctx context.Context) { h.read(context.WithoutCancel(ctx), true) }
+func (h *Helper) opened(ctx context.Context) { _ = h.read(context.WithoutCancel(ctx), true) }
 
 // read is what both have in common. One reads after the other, so that no older reading comes after a
 // newer one; and a reading that began after somebody wanted one is good for him, too.
-func (h *Helper) read(ctx context.Context, waits bool) {
+func (h *Helper) read(ctx context.Context, waits bool) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	s := &h.said
@@ -80,21 +90,24 @@ func (h *Helper) read(ctx context.Context, waits bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.covered >= mine {
-		return
+		return nil
 	}
-	begun := s.wants()
+	begun, began := s.wants(), time.Now()
 	r, err := h.o.Store.Runtime(ctx, h.o.Clock().UnixMilli())
 	if err != nil {
 		h.failed(reading, err)
 	} else {
 		r.Prepare()
 		h.runtime.Store(&r)
+		h.known.learn(&r)
 		h.trouble.ends(reading)
 		s.covered = begun
+		s.read.Store(began.UnixMilli())
 	}
-	if !waits || h.runtime.Load().Blocks() <= manyBlocks {
+	if h.known.copied().IsZero() && (!waits || h.runtime.Load().Blocks() <= manyBlocks) {
 		h.keepBlocked()
 	}
+	return err
 }
 
 // keepBlocked writes the file that Exim looks at while exipold is away, whenever another set
@@ -212,12 +225,16 @@ func writeBlocked(file, socket, text string) error {
 	return nil
 }
 
-// blockedError is why the file could not be written, without the name of the one that was to take
-// its place: the same each time.
 func blockedError(file string, err error) error {
+	return fmt.Errorf("the file of blocks %w", writeError(file, err))
+}
+
+// writeError is why a file could not be written, without the name of the one that was to take
+// its place: the same each time.
+func writeError(file string, err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {
 		err = p.Err
 	}
-	return fmt.Errorf("the file of blocks %s: %w", file, err)
+	return fmt.Errorf("%s: %w", file, err)
 }

@@ -39,7 +39,7 @@ type Counter struct {
 	Engine *engine.Engine
 	// Gateway is the name of this one.
 	Gateway string
-	Clock   func() time.Time // nil: time.Now
+	Clock   func() time.Time // nil: the store's
 }
 
 // Count is Helper.Count. What was said at run time is read from the store each time. No pool
@@ -47,7 +47,7 @@ type Counter struct {
 func (c *Counter) Count(ctx context.Context, f func(tx engine.Transaction, count func(engine.Happening) error) error) error {
 	clock := c.Clock
 	if clock == nil {
-		clock = time.Now
+		clock = c.Store.Now
 	}
 	now := clock()
 	said, err := c.Store.Runtime(ctx, now.UnixMilli())
@@ -59,13 +59,28 @@ func (c *Counter) Count(ctx context.Context, f func(tx engine.Transaction, count
 	return err
 }
 
+// tolerance is how far a gateway's clock may be off before what its log says is corrected.
+const tolerance = time.Second
+
+// skew is how far this host's clock, by which its log is written, is ahead of the store's, by which is
+// counted; 0 where that is next to nothing. What was logged long ago is corrected by what the clock is off now: what it was off
+// then nobody knows, and a clock that is off stays so more often than not.
+func skew(s Store) time.Duration {
+	if off := s.Health().Skew; off.Abs() > tolerance {
+		return off
+	}
+	return 0
+}
+
 // countAll is what both have in common. The outcome holds the cases that were opened, and no
 // other writes.
-func countAll(ctx context.Context, s engine.Store, e *engine.Engine, now time.Time, live engine.Live, f func(engine.Transaction, func(engine.Happening) error) error) (engine.Outcome, error) {
+func countAll(ctx context.Context, s Store, e *engine.Engine, now time.Time, live engine.Live, f func(engine.Transaction, func(engine.Happening) error) error) (engine.Outcome, error) {
 	var out engine.Outcome
+	off := skew(s)
 	err := s.Batch(ctx, func(tx engine.Transaction) error {
 		out = engine.Outcome{}
 		return f(tx, func(hp engine.Happening) error {
+			hp.At = hp.At.Add(-off)
 			one, err := e.Count(hp, now, tx, live)
 			if err != nil {
 				return err

@@ -12,10 +12,12 @@ import (
 	"exipol/helper/server"
 )
 
-// Why a decision is not the last word: there is something to write, or to find out.
+// Why a decision is not the last word: there is something to write, or to find out, or the store was not
+// asked.
 var (
 	errWrites = errors.New("there is something to write")
 	errNeeds  = errors.New("there is something to find out")
+	errUnseen = errors.New("the store was not asked")
 )
 
 // Why there was no answer in time: the store did nothing meanwhile, or it did for
@@ -36,7 +38,7 @@ func (h *Helper) Handle(line []byte) ([]byte, server.Later) {
 	case bytes.HasPrefix(line, []byte("v=")):
 		return h.question(line)
 	case bytes.HasPrefix(line, []byte(controlPrefix)):
-		return h.control(line), nil
+		return h.control(line)
 	default:
 		return h.oldVerb(line)
 	}
@@ -60,6 +62,7 @@ type asked struct {
 	start time.Time
 
 	verb   func(engine.State, engine.Live) (engine.Decision, error) // decides an old verb; nil: the plan does
+	unseen bool                                                     // the store is to be looked into before anything is written
 	needs  []plan.Fact                                              // what the last decision needs to know
 	facts  *engine.Facts                                            // what was found out
 	rounds int                                                      // how often
@@ -87,15 +90,26 @@ func (h *Helper) question(line []byte) ([]byte, server.Later) {
 			h.o.Observer.UnknownPlan()
 		}
 	}
-	if h.trouble.unreadable() {
-		// Accepting connections must not wait for a store that is in trouble.
+	d, err := h.first(a)
+	switch err {
+	case nil:
+		return h.done(a, d), nil
+	case errUnseen:
 		return nil, func(ctx context.Context) []byte { return h.wary(ctx, a) }
 	}
-	d, err := h.look(context.Background(), a)
-	if err != nil {
-		return nil, func(ctx context.Context) []byte { return h.slow(ctx, a) }
+	return nil, func(ctx context.Context) []byte { return h.slow(ctx, a) }
+}
+
+// first is the look where connections are accepted: they must not wait for a store that is in trouble, or
+// elsewhere.
+func (h *Helper) first(a *asked) (engine.Decision, error) {
+	switch {
+	case h.distant:
+		return h.glance(a)
+	case h.trouble.unreadable():
+		return engine.Decision{}, errUnseen
 	}
-	return h.done(a, d), nil
+	return h.look(context.Background(), a)
 }
 
 // decide asks the engine.
@@ -117,36 +131,61 @@ func (h *Helper) live(a *asked) engine.Live {
 // look decides from what is known, if there is nothing to find out and nothing to
 // write.
 func (h *Helper) look(ctx context.Context, a *asked) (engine.Decision, error) {
-	var d engine.Decision
-	live := h.live(a)
-	decide := func(st engine.State) (err error) {
-		d, err = a.decide(st, live)
-		return err
+	d, err := h.glance(a)
+	if err == errUnseen {
+		return h.see(ctx, a)
 	}
-	err := errWrites
-	if h.glancer != nil {
-		err = h.glancer.Glance(decide)
-	}
-	if err != nil {
-		err = h.o.Store.View(ctx, decide)
-	}
-	switch {
-	case err != nil:
-		return d, err
-	case len(d.Needs) > 0:
-		a.needs = d.Needs
-		return d, errNeeds
-	case len(d.Writes) > 0 || d.Sleep != nil:
-		return d, errWrites
-	}
-	return d, nil
+	return d, err
 }
 
-// wary answers while the store cannot be read: a look may work nevertheless.
+// see is look at the store itself.
+func (h *Helper) see(ctx context.Context, a *asked) (d engine.Decision, err error) {
+	live := h.live(a)
+	if err = h.view(ctx, func(st engine.State) (err error) { d, err = a.decide(st, live); return err }); err != nil {
+		return d, err
+	}
+	return d, a.open(d)
+}
+
+// glance is look at what is remembered of the store; the error errUnseen means that this is not
+// enough. So it is where a server has said nothing for a while and nothing is known against somebody: he may
+// be blocked by now. Who was blocked stays so.
+func (h *Helper) glance(a *asked) (d engine.Decision, err error) {
+	if h.glancer == nil {
+		return d, errUnseen
+	}
+	live := h.live(a)
+	if h.glancer.Glance(func(st engine.State) (err error) { d, err = a.decide(st, live); return err }) != nil {
+		return d, errUnseen
+	}
+	if h.distant && d.Answer.Verdict == plan.Accept && !h.said.fresh() {
+		return d, errUnseen
+	}
+	return d, a.open(d)
+}
+
+// open says what of a decision is still to be done, nil for nothing.
+func (a *asked) open(d engine.Decision) error {
+	switch {
+	case len(d.Needs) > 0:
+		a.needs = d.Needs
+		return errNeeds
+	case len(d.Writes) > 0 || d.Sleep != nil:
+		return errWrites
+	}
+	return nil
+}
+
+// wary answers where the store was not asked yet: because it could not be read of late, which may be over, or because
+// that takes its time.
 func (h *Helper) wary(ctx context.Context, a *asked) []byte {
 	short, cancel := context.WithDeadline(ctx, a.start.Add(a.by.budget))
 	defer cancel()
-	if d, err := h.look(short, a); err == nil {
+	look := h.look
+	if h.distant { // what is remembered was not enough
+		look = h.see
+	}
+	if d, err := look(short, a); err == nil {
 		return h.done(a, d)
 	}
 	return h.slow(ctx, a)

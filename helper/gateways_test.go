@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"exipol/generator/plan"
@@ -51,14 +52,14 @@ func TestGatewaysAndReleases(t *testing.T) {
 	}
 	var gateways, at sync.WaitGroup
 	stop := make(chan struct{})
-	released := 0
+	var released atomic.Int64
 	at.Go(func() {
 		for {
 			select {
 			case <-stop:
 				return
 			default:
-				released += release()
+				released.Add(int64(release()))
 			}
 		}
 	})
@@ -66,6 +67,9 @@ func TestGatewaysAndReleases(t *testing.T) {
 		for worker := range 4 {
 			gateways.Go(func() {
 				for n := worker; n < each; n += 4 {
+					if n > each/2 { // there is a case by now
+						waitFor(t, func() bool { return released.Load() > 0 })
+					}
 					a, err := wire.ParseAnswer(string(h.Answer(context.Background(), []byte(questions[i][n]))))
 					if err != nil || a.Verdict != plan.Accept && a.Verdict != plan.Freeze {
 						t.Errorf("%s, %v", a, err)
@@ -77,13 +81,13 @@ func TestGatewaysAndReleases(t *testing.T) {
 	gateways.Wait()
 	close(stop)
 	at.Wait()
-	released += release()
+	released.Add(int64(release()))
 	if n := b.counted("limit.stolen", "bob"); n != 2*each {
 		t.Errorf("%d were counted of %d", n, 2*each)
 	}
 	cases := b.cases()
-	if len(cases) != released || released < 2 {
-		t.Errorf("%d cases, %d released", len(cases), released)
+	if n := int(released.Load()); len(cases) != n || n < 2 {
+		t.Errorf("%d cases, %d released", len(cases), n)
 	}
 	for _, c := range cases {
 		file, err := desk.Case(t.Context(), c.ID)

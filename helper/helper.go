@@ -8,7 +8,9 @@
 //
 // Beside that it keeps the networks of the pools (networks.go) and counts which entries
 // of lists are of use (hits.go), counts what was read from Exim's log (count.go), and tells
-// Exim which blocks are in force for when exipold is away (blocked.go). The package knows neither the socket (helper/server)
+// Exim which blocks are in force for when exipold is away (blocked.go). What it does while the store is away
+// is in away.go, later.go and known.go; what those do who share a store, in gateways.go and
+// cleanup.go. The package knows neither the socket (helper/server)
 // nor SQL (helper/store).
 package helper
 
@@ -23,17 +25,21 @@ import (
 
 	"exipol/generator/plan"
 	"exipol/helper/engine"
+	"exipol/helper/store"
 )
 
-// Store is what the helper needs of a store besides the engine's state.
+// Store is what the helper needs of a store besides the engine's state. The methods are those
+// of store.Store, and described there.
 type Store interface {
 	engine.Store
-	// Runtime is what was said at run time, by whichever process, and has not ended at
-	// now (Unix milliseconds).
+	Now() time.Time
+	Health() store.Health
 	Runtime(ctx context.Context, now int64) (engine.Runtime, error)
-	// Cleanup removes at most batch rows of each table that ended at now or before;
-	// more says that it is to be called again.
 	Cleanup(ctx context.Context, now int64, batch int) (removed int, more bool, err error)
+	Lease(ctx context.Context, name, holder string, lasts time.Duration) (held bool, err error)
+	Yield(ctx context.Context, name, holder string) error
+	SeeGateway(ctx context.Context, g store.Gateway) error
+	Gateways(ctx context.Context) ([]store.Gateway, error)
 }
 
 // Glancer is a Store that remembers what is asked for often. A Glance runs f once on
@@ -42,6 +48,12 @@ type Store interface {
 // nothing, and never the base of one that does.
 type Glancer interface {
 	Glance(f func(engine.State) error) error
+}
+
+// Looker is a Store that reads what several ask for at a time together. A Look is a View whose f may be run more than
+// once, on guesses; its last run counts.
+type Looker interface {
+	Look(ctx context.Context, f func(engine.State) error) error
 }
 
 // Observer is told what happens, for metrics. Its methods are called on the hot
@@ -57,7 +69,8 @@ type Observer interface {
 type Options struct {
 	Store Store
 	// Prepare is called with a new plan before it is used, to bring the store to its
-	// schema, say; an error refuses the plan. nil: nothing to do.
+	// schema, say; an error refuses the plan, unless it means that the store is away: then the plan is
+	// used, and prepared by Run when the store is back. nil: nothing to do.
 	Prepare func(ctx context.Context, p *plan.Plan) error
 	// Plans is the directory that remembers plans over a restart; "": none does.
 	Plans string
@@ -66,12 +79,17 @@ type Options struct {
 	Outside func(servers []string) Outside
 	// Pools is the file that remembers the pools' networks over a restart; "": none does.
 	Pools string
+	// Known is the file that remembers what was said at run time and which blocks are in force, for a start
+	// while the store is away; "": none does.
+	Known string
+	// Version is exipold's, for those who share the store.
+	Version string
 	// Gateway is the name of this one, in cases and events: the same after a restart, and unlike that of
 	// any other that shares the store; "": the host's name.
 	Gateway string
 	// Free says how many percent of the disk that holds a directory are free; nil: the file system does.
 	Free     func(dir string) (percent int64, ok bool)
-	Clock    func() time.Time // nil: time.Now
+	Clock    func() time.Time // nil: the store's
 	Observer Observer         // nil: nobody
 	Log      *slog.Logger     // nil: slog.Default()
 
@@ -79,16 +97,23 @@ type Options struct {
 	CleanupEvery time.Duration // how often the store is cleaned up; 5 minutes
 	PoolsEvery   time.Duration // how often the pools are resolved; 6 hours
 	HitsEvery    time.Duration // how often the hits of lists are written down; 30 s
+	SeenEvery    time.Duration // how often the store is told that this gateway is there; 5 s
+	AgainEvery   time.Duration // how often a store that was away is tried to be prepared; 1 s
 }
 
 // Helper answers questions. It is safe for concurrent use.
 type Helper struct {
 	o        Options
 	glancer  Glancer // nil where the store is none
+	view     func(ctx context.Context, f func(engine.State) error) error
+	distant  bool // the store is a server, which answers when it does: nobody waits for it where connections are accepted
 	plans    atomic.Pointer[plans]
 	reload   sync.Mutex // held while the plans change
 	runtime  atomic.Pointer[engine.Runtime]
 	said     said // how the runtime is read
+	known    known
+	cleaner  cleaner
+	beat     sync.Mutex // held while the store is told that this gateway is there
 	sleepers sleepers
 	repeats  repeats
 	trouble  trouble
@@ -104,7 +129,7 @@ type Helper struct {
 // New makes a helper that answers by p, and by the plans that were in use before.
 func New(ctx context.Context, p *plan.Plan, o Options) (*Helper, error) {
 	if o.Clock == nil {
-		o.Clock = time.Now
+		o.Clock = o.Store.Now
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
@@ -121,6 +146,12 @@ func New(ctx context.Context, p *plan.Plan, o Options) (*Helper, error) {
 	if o.HitsEvery <= 0 {
 		o.HitsEvery = 30 * time.Second
 	}
+	if o.SeenEvery <= 0 {
+		o.SeenEvery = 5 * time.Second
+	}
+	if o.AgainEvery <= 0 {
+		o.AgainEvery = time.Second
+	}
 	if o.Gateway == "" {
 		name, err := os.Hostname()
 		if err != nil {
@@ -133,13 +164,20 @@ func New(ctx context.Context, p *plan.Plan, o Options) (*Helper, error) {
 	}
 	h := &Helper{o: o, started: o.Clock(), poolsDue: make(chan struct{}, 1), rowsDue: make(chan struct{}, 1)}
 	h.glancer, _ = o.Store.(Glancer)
+	h.view = o.Store.View
+	if l, is := o.Store.(Looker); is {
+		h.view = l.Look
+	}
+	h.distant = o.Store.Health().Kind == plan.MySQL
+	h.cleaner.init(&h.o)
+	h.known.init()
 	h.repeats.init()
 	h.trouble.log = o.Log
 	h.plans.Store(&plans{})
 	h.recall()
 	for _, old := range remembered(o.Plans, &h.o) {
 		// The store may be a new one, without the tables that only the old plan needs.
-		if err := h.prepare(ctx, old.Plan()); err != nil {
+		if err := h.prepareOrLater(ctx, old); err != nil {
 			o.Log.Warn("an earlier plan is left out", "error", err)
 			continue
 		}
@@ -151,6 +189,7 @@ func New(ctx context.Context, p *plan.Plan, o Options) (*Helper, error) {
 	}
 	h.givePools(h.plans.Load().all[1:])
 	h.refresh(ctx)
+	h.goByKnown()
 	return h, nil
 }
 
@@ -167,17 +206,6 @@ func (h *Helper) Take(ctx context.Context, p *plan.Plan) error {
 	return h.take(ctx, p)
 }
 
-// prepare brings the store to what a plan needs.
-func (h *Helper) prepare(ctx context.Context, p *plan.Plan) error {
-	if h.o.Prepare == nil {
-		return nil
-	}
-	if err := h.o.Prepare(ctx, p); err != nil {
-		return fmt.Errorf("plan %s: %w", p.ID, err)
-	}
-	return nil
-}
-
 // take is Take without a look at which store the plan names: at the start it is the
 // one that was opened, whatever the remembered plans say.
 func (h *Helper) take(ctx context.Context, p *plan.Plan) error {
@@ -185,7 +213,7 @@ func (h *Helper) take(ctx context.Context, p *plan.Plan) error {
 	if err != nil {
 		return fmt.Errorf("plan %s: %w", p.ID, err)
 	}
-	if err := h.prepare(ctx, p); err != nil {
+	if err := h.prepareOrLater(ctx, a); err != nil {
 		return err
 	}
 	a.outside = h.outsideFor(p)
@@ -213,16 +241,20 @@ func (h *Helper) Reload(ctx context.Context, file string) error {
 		return err
 	}
 	h.refresh(ctx)
+	h.seen(ctx)
 	h.o.Log.Info("plan taken", "plan", p.ID)
 	return nil
 }
 
 // Run does what is to be done besides answering, until ctx ends: it reads the
-// run-time entries, cleans up, resolves the pools, and keeps count of what lists are of
-// use.
+// run-time entries, prepares a store that was away, tells it that this gateway is there, cleans up,
+// resolves the pools, and keeps count of what lists are of use.
 func (h *Helper) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { every(ctx, h.o.RuntimeEvery, h.refresh) })
+	wg.Go(func() { every(ctx, h.o.AgainEvery, h.prepareRest) })
+	wg.Go(func() { h.keepKnown(ctx) })
+	wg.Go(func() { h.keepSeen(ctx) })
 	wg.Go(func() { every(ctx, h.o.CleanupEvery, h.cleanup) })
 	wg.Go(func() { h.keepPools(ctx) })
 	wg.Go(func() { h.keepRows(ctx) })
@@ -248,44 +280,6 @@ func every(ctx context.Context, d time.Duration, f func(context.Context)) {
 			return
 		case <-t.C:
 			f(ctx)
-		}
-	}
-}
-
-// cleanup removes what has expired. A failure is logged as one of the store.
-func (h *Helper) cleanup(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, h.o.CleanupEvery)
-	defer cancel()
-	n, err := Cleanup(ctx, h.o.Store, h.o.Clock())
-	if err != nil {
-		h.failed(writing, err)
-		return
-	}
-	if n > 0 {
-		h.trouble.ends(writing)
-		h.o.Log.Debug("cleaned up", "rows", n)
-	}
-}
-
-// Cleaning is done in batches, each an update like any other, with a pause in which
-// others go first.
-const (
-	cleanBatch = 500
-	cleanPause = 20 * time.Millisecond
-)
-
-// Cleanup removes all that has expired at now, and says how many rows that were.
-func Cleanup(ctx context.Context, s Store, now time.Time) (removed int, err error) {
-	for {
-		n, more, err := s.Cleanup(ctx, now.UnixMilli(), cleanBatch)
-		removed += n
-		if err != nil || !more {
-			return removed, err
-		}
-		select {
-		case <-time.After(cleanPause):
-		case <-ctx.Done():
-			return removed, ctx.Err()
 		}
 	}
 }

@@ -53,16 +53,54 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// faulty is a store that can be made to fail and to wait.
+// faulty is a store that can be made to fail and to wait, and to be a server that is elsewhere.
 type faulty struct {
 	*sqlite.Store
 	reads, writes atomic.Pointer[error]
+	health        atomic.Pointer[store.Health]  // nil: that of the real one
+	looks         atomic.Int64                  // how often it was read for an answer
 	gate          atomic.Pointer[chan struct{}] // updates wait for it
 	updates       atomic.Int64
 	lost          atomic.Pointer[sync.WaitGroup] // the outcome of updates is never told
 }
 
+func (f *faulty) Health() store.Health {
+	if h := f.health.Load(); h != nil {
+		return *h
+	}
+	return f.Store.Health()
+}
+
+// away makes it a server that is away since then, or not away; nil errors are no errors.
+func (f *faulty) away(since time.Time) {
+	err := fmt.Errorf("store exipol at db1:3306: %w: connection refused", store.ErrAway)
+	f.reads.Store(&err)
+	f.writes.Store(&err)
+	f.health.Store(&store.Health{Kind: plan.MySQL, Away: err.Error(), Since: since})
+}
+
+func (f *faulty) back() {
+	f.reads.Store(nil)
+	f.writes.Store(nil)
+	f.health.Store(&store.Health{Kind: plan.MySQL, Host: "db1:3306", Since: time.Now()})
+}
+
+func (f *faulty) Glance(g func(engine.State) error) error {
+	if f.reads.Load() != nil {
+		return store.ErrAway
+	}
+	return f.Store.Glance(g)
+}
+
+func (f *faulty) SeeGateway(ctx context.Context, g store.Gateway) error {
+	if err := f.writes.Load(); err != nil {
+		return *err
+	}
+	return f.Store.SeeGateway(ctx, g)
+}
+
 func (f *faulty) View(ctx context.Context, g func(engine.State) error) error {
+	f.looks.Add(1)
 	if err := f.reads.Load(); err != nil {
 		return *err
 	}

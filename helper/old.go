@@ -21,12 +21,12 @@ func (h *Helper) oldVerb(line []byte) ([]byte, server.Later) {
 	}
 	o := &oldAsked{asked: asked{Question: ask.Question, by: by, now: h.o.Clock(), start: time.Now()}, ask: ask}
 	o.verb = o.decideVerb
-	if !h.trouble.unreadable() {
-		if d, err := h.look(context.Background(), &o.asked); err == nil {
-			h.hits.add(d.Hits, o.now)
-			return []byte(o.text.Load().(string)), nil
-		}
+	d, err := h.first(&o.asked)
+	if err == nil {
+		h.hits.add(d.Hits, o.now)
+		return []byte(o.text.Load().(string)), nil
 	}
+	o.unseen = err == errUnseen
 	return nil, func(ctx context.Context) []byte {
 		ctx, cancel := context.WithDeadline(ctx, o.start.Add(by.budget))
 		defer cancel()

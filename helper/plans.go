@@ -36,13 +36,24 @@ type answerer struct {
 	outside Outside                     // nil: nothing can be found out
 	table   atomic.Pointer[pools.Table] // of its pools
 	pool    func(netip.Addr) string     // in the table; nil where the plan has no pools
+	ready   atomic.Bool                 // the store is prepared for it
+	unfit   string                      // why it cannot be; prepareRest's alone
 
 	free    func() (percent int64, ok bool)            // of the disk that holds Exim's spool
 	failure func(q wire.Question) (class, item string) // what a question says of a failed delivery
 }
 
-// newAnswerer prepares a plan. The answer must be out before Exim's first call
-// gives up, which is a second before the whole timeout is over.
+// budget is how long an answer may take. It must be out before Exim's first call gives up, which is
+// a second before the whole timeout is over.
+func budget(p *plan.Plan) time.Duration {
+	const margin = 100 * time.Millisecond
+	return max(p.Timeout.Std()-time.Second-margin, 2*margin)
+}
+
+// StoreTime is how long a store may take for what one answer needs of it: what takes longer comes too late.
+func StoreTime(p *plan.Plan) time.Duration { return budget(p) - 2*reserve }
+
+// newAnswerer prepares a plan.
 func newAnswerer(p *plan.Plan, o *Options) (*answerer, error) {
 	e, err := engine.New(p)
 	if err != nil {
@@ -52,8 +63,7 @@ func newAnswerer(p *plan.Plan, o *Options) (*answerer, error) {
 	if err != nil {
 		return nil, err
 	}
-	const margin = 100 * time.Millisecond
-	a := &answerer{Engine: e, old: old, budget: max(p.Timeout.Std()-time.Second-margin, 2*margin)}
+	a := &answerer{Engine: e, old: old, budget: budget(p)}
 	a.facts = factsTime(a.budget)
 	a.free = (&room{dir: p.Spool, clock: o.Clock, look: o.Free}).free
 	a.failure = bounceOf(p)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -22,29 +21,19 @@ const patience = 10 * time.Second
 // errPanic is a fault of exipold's own. What it did before is not known.
 var errPanic = fmt.Errorf("%w: it panicked", store.ErrDecision)
 
-// survive is settle that a panic does not end: it is in a goroutine of its own, where
-// nobody else would stop one from ending exipold, and the other questions with it.
-func (h *Helper) survive(ctx context.Context, a *asked) (d engine.Decision, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: %v\n%s", errPanic, r, debug.Stack())
-		}
-	}()
-	return h.settle(ctx, a)
-}
-
 // resolve finds the answer, however long it takes.
 func (h *Helper) resolve(a *asked, mine *repeat) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	d, err := h.survive(ctx, a)
+	d, err := survived(func() (engine.Decision, error) { return h.settle(ctx, a) })
 	if err != nil {
 		h.failed(writing, err)
+		answer := h.lastKnown(a, err).String()
 		if errors.Is(err, store.ErrUnknown) || errors.Is(err, errPanic) {
 			// It may have been counted: whoever asks again must not count once more.
-			h.repeats.finish(mine, failedAnswer)
+			h.repeats.finish(mine, answer)
 		} else {
-			h.repeats.forget(mine, failedAnswer)
+			h.repeats.forget(mine, answer)
 		}
 		return
 	}
@@ -56,16 +45,24 @@ func (h *Helper) resolve(a *asked, mine *repeat) {
 }
 
 // settle decides, and comes back when all that the decision needs is found out and all
-// that it writes is on disk. The store's state may change meanwhile, and with it what is
-// needed.
+// that it writes is on disk.
 func (h *Helper) settle(ctx context.Context, a *asked) (engine.Decision, error) {
+	return h.patiently(ctx, a, h.settleOnce)
+}
+
+// settleOnce is one try of settle. The store's state may change meanwhile, and with it what is
+// needed.
+func (h *Helper) settleOnce(ctx context.Context, a *asked) (engine.Decision, error) {
 	for {
 		if len(a.needs) > 0 {
 			if a.rounds >= lastRound {
 				return engine.Decision{}, errUndecided
 			}
 			h.inform(ctx, a, a.needs)
-			a.needs = nil
+			a.needs, a.unseen = nil, true
+		}
+		if a.unseen {
+			a.unseen = false
 			d, err := h.look(ctx, a)
 			if err == nil {
 				return d, nil

@@ -1,6 +1,7 @@
 package helper
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"strings"
@@ -9,6 +10,8 @@ import (
 
 	"exipol/generator/plan"
 	"exipol/generator/wire"
+	"exipol/helper/server"
+	"exipol/helper/store"
 )
 
 // controlPrefix begins a question that an administrator's command asks.
@@ -17,6 +20,13 @@ const controlPrefix = "exipold "
 // StatusQuestion is what `exipold status` asks on the socket; the answer is a
 // Status in JSON.
 const StatusQuestion = controlPrefix + "status\n"
+
+// RefreshQuestion is what commands ask on the socket that have just said something at run time, or decided about
+// a case: it is in force here when the answer, Refreshed, comes. Any other answer says why it is not.
+const (
+	RefreshQuestion = controlPrefix + "refresh\n"
+	Refreshed       = "refreshed"
+)
 
 // counters count since the start.
 type counters struct {
@@ -27,11 +37,12 @@ type counters struct {
 	failures    atomic.Int64
 	oldVerbs    atomic.Int64
 	badPlans    atomic.Int64
+	lastKnown   atomic.Int64
 	verdicts    [8]atomic.Int64
 }
 
 // verdictNames are the verdicts in the order of counters.verdicts.
-var verdictNames = []string{plan.Accept, plan.Defer, plan.Deny, plan.Drop, plan.Freeze, plan.Discard, wire.Failed}
+var verdictNames = []string{plan.Accept, plan.Defer, plan.Deny, plan.Drop, plan.Freeze, plan.Discard, wire.Failed, wire.Away}
 
 func (c *counters) verdict(v string) {
 	for i, name := range verdictNames {
@@ -60,10 +71,23 @@ type Status struct {
 	Trouble       string           `json:"trouble,omitempty"` // the store's last error, while it fails
 	Sleepers      map[string]int   `json:"sleepers"`
 
+	Gateway   string        `json:"gateway"`
+	Store     store.Health  `json:"store"`
+	LastKnown int64         `json:"last_known"`           // questions whose answer was a block as it was known last, the store being away
+	KnownAsOf time.Time     `json:"known_as_of,omitzero"` // as of when what is in force was known, where the store has been away since the start
+	Cleanup   CleanupStatus `json:"cleanup"`
+
 	Facts     map[string]map[string]int64 `json:"facts"` // what was found out: by fact, by finding, how often
 	DNS       *DNSStatus                  `json:"dns,omitempty"`
 	Pools     []PoolStatus                `json:"pools,omitempty"`
 	PoolsFile string                      `json:"pools_file,omitempty"` // what is wrong with the pinned file
+}
+
+// CleanupStatus says what this process did to clean the store up; one at a time of all that share it does.
+type CleanupStatus struct {
+	Now     bool  `json:"now"` // it is at it
+	Rounds  int64 `json:"rounds"`
+	Removed int64 `json:"removed"` // rows
 }
 
 // DNSStatus counts what was looked up for the newest plan since it was first taken.
@@ -94,6 +118,11 @@ func (h *Helper) Status() Status {
 		Trouble:       h.trouble.text(),
 		Sleepers:      h.sleepers.all(h.o.Clock()),
 		Facts:         h.found.all(),
+		Gateway:       h.o.Gateway,
+		Store:         h.o.Store.Health(),
+		LastKnown:     h.counters.lastKnown.Load(),
+		KnownAsOf:     h.known.copied(),
+		Cleanup:       CleanupStatus{Now: h.cleaner.holds.Load(), Rounds: h.cleaner.rounds.Load(), Removed: h.cleaner.removed.Load()},
 	}
 	s.Pools, s.PoolsFile = h.poolStatus()
 	if out := h.plans.Load().newest().outside; out != nil {
@@ -112,13 +141,21 @@ func (h *Helper) Status() Status {
 }
 
 // control answers an administrator's command.
-func (h *Helper) control(line []byte) []byte {
-	if strings.TrimSpace(string(line)) != strings.TrimSpace(StatusQuestion) {
-		return []byte("error: unknown command")
+func (h *Helper) control(line []byte) ([]byte, server.Later) {
+	switch strings.TrimSpace(string(line)) {
+	case strings.TrimSpace(StatusQuestion):
+		b, err := json.Marshal(h.Status())
+		if err != nil {
+			return []byte("error: " + err.Error()), nil
+		}
+		return b, nil
+	case strings.TrimSpace(RefreshQuestion):
+		return nil, func(ctx context.Context) []byte {
+			if err := h.read(ctx, false); err != nil {
+				return []byte("error: " + err.Error())
+			}
+			return []byte(Refreshed)
+		}
 	}
-	b, err := json.Marshal(h.Status())
-	if err != nil {
-		return []byte("error: " + err.Error())
-	}
-	return b
+	return []byte("error: unknown command"), nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -55,16 +56,32 @@ func (h *Helper) complain(why string, err error) {
 	}
 }
 
-// trouble logs a failing store once for each side, and once when that is well again.
+// trouble logs a failing store once for each side, and once when that is well again. One that comes and
+// goes is logged now and then only.
 type trouble struct {
 	log  *slog.Logger
 	bad  [sides]atomic.Bool // looked at on the hot path
 	mu   sync.Mutex
 	last [sides]string
+	full [sides]bool          // a question has found no room
+	told [sides]told          // the log
 	said map[string]time.Time // when complaints of a kind were logged
 
 	wrote atomic.Pointer[time.Time] // when the store wrote last
 }
+
+// told is what the log says of a side.
+type told struct {
+	bad     bool
+	changes int         // since it was told
+	when    []time.Time // it was told of late, at most tellMost
+}
+
+// Of each side the log has tellMost lines within tellEvery at most.
+const (
+	tellMost  = 6
+	tellEvery = 5 * time.Minute
+)
 
 // unreadable says whether reading is in trouble.
 func (t *trouble) unreadable() bool { return t.bad[reading].Load() }
@@ -72,9 +89,61 @@ func (t *trouble) unreadable() bool { return t.bad[reading].Load() }
 func (t *trouble) begins(at side, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.full[at] = errors.Is(err, store.ErrFull)
+	t.begin(at, err)
+}
+
+// begin is for who holds mu.
+func (t *trouble) begin(at side, err error) {
 	t.last[at] = err.Error()
 	if !t.bad[at].Swap(true) {
-		t.log.Error("the store fails: what cannot be decided is answered with failed until it is well", "at", at, "error", err)
+		t.told[at].changes++
+		t.tell(at, time.Now())
+	}
+}
+
+// unasked notes what came of something small that the store was to do without anybody's question. Where a question has
+// found no room, that this was done proves nothing.
+func (t *trouble) unasked(at side, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case errors.Is(err, context.Canceled) || errors.Is(err, store.ErrClosed):
+	case err != nil:
+		t.begin(at, err)
+	case !t.full[at]:
+		t.end(at)
+	}
+}
+
+// tell logs how a side is, where the log does not know; for who holds mu.
+func (t *trouble) tell(at side, now time.Time) {
+	l, bad := &t.told[at], t.bad[at].Load()
+	if l.bad == bad {
+		return
+	}
+	l.when = slices.DeleteFunc(l.when, func(then time.Time) bool { return now.Sub(then) >= tellEvery })
+	if len(l.when) >= tellMost {
+		return
+	}
+	var more []any
+	if l.changes > 1 {
+		more = []any{"changes", l.changes}
+	}
+	l.bad, l.changes, l.when = bad, 0, append(l.when, now)
+	if bad {
+		t.log.Error("the store fails: what cannot be decided is answered as on_failure says until it is well", append([]any{"at", at, "error", t.last[at]}, more...)...)
+	} else {
+		t.log.Info("the store is well again", append([]any{"at", at}, more...)...)
+	}
+}
+
+// settle logs what was not logged when it happened.
+func (t *trouble) settle() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for at := range sides {
+		t.tell(at, time.Now())
 	}
 }
 
@@ -97,9 +166,15 @@ func (t *trouble) ends(at side) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.end(at)
+}
+
+// end is for who holds mu.
+func (t *trouble) end(at side) {
 	if t.bad[at].Swap(false) {
-		t.log.Info("the store is well again", "at", at)
-		t.last[at] = ""
+		t.last[at], t.full[at] = "", false
+		t.told[at].changes++
+		t.tell(at, time.Now())
 	}
 }
 

@@ -23,7 +23,7 @@ import (
 	"exipol/helper/store"
 )
 
-// Options of a desk. All but Clock and HTTP have to be set.
+// Options of a desk. All but Outages, Clock, Skew and HTTP have to be set.
 type Options struct {
 	Plan    func() *plan.Plan // the newest
 	Store   store.Desk
@@ -31,7 +31,9 @@ type Options struct {
 	Exim    queue.Exim
 	Agent   string // how it names itself to webhooks: "exipold/1.0"
 	Log     *slog.Logger
-	Clock   func() time.Time
+	Outages *Outages             // nil: nobody is told of a store that cannot be used
+	Clock   func() time.Time     // the store's; nil: time.Now
+	Skew    func() time.Duration // how far this host's clock, by which Exim notes when it froze a message, is ahead of that; nil: they are one
 	HTTP    *http.Client
 }
 
@@ -42,6 +44,7 @@ type Desk struct {
 
 	mu      sync.Mutex
 	sent    map[string]int64  // mails and posts of which the store has no word yet: when they went out, by mail or post and id
+	unsaid  []unsaid          // what came of tries that the store could not be told yet
 	failing map[string]bool   // webhooks that failed in this round
 	errors  map[string]string // what was logged last, by subject
 	wg      sync.WaitGroup    // deliveries
@@ -100,14 +103,34 @@ func Needed(p *plan.Plan) bool {
 	return slices.ContainsFunc(p.Tables, func(t plan.Table) bool { return t.Name == plan.TableCase })
 }
 
+// do does a part, and notes what that says of the store.
+func (d *Desk) do(ctx context.Context, p part) error {
+	err := p.do(ctx)
+	if d.o.Outages != nil && ctx.Err() == nil {
+		d.o.Outages.Saw(p.name, err)
+	}
+	return err
+}
+
 // Run does all of it every two seconds until ctx ends. A webhook that hangs delays no thawing.
 func (d *Desk) Run(ctx context.Context) {
 	var wg sync.WaitGroup
+	if d.o.Outages != nil {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				select {
+				case <-ctx.Done():
+				case <-time.After(roundEvery):
+					d.o.Outages.Tell(ctx)
+				}
+			}
+		})
+	}
 	for _, p := range d.parts(false) {
 		wg.Go(func() {
 			for ctx.Err() == nil {
 				round, cancel := context.WithTimeout(ctx, roundLimit)
-				err := p.do(round)
+				err := d.do(round, p)
 				cancel()
 				if ctx.Err() == nil {
 					d.note(p.name, err)
@@ -127,7 +150,10 @@ func (d *Desk) Run(ctx context.Context) {
 func (d *Desk) Once(ctx context.Context) error {
 	var all []error
 	for _, p := range d.parts(true) {
-		all = append(all, p.do(ctx))
+		all = append(all, d.do(ctx, p))
+	}
+	if d.o.Outages != nil {
+		d.o.Outages.Tell(ctx)
 	}
 	done := make(chan struct{})
 	go func() { d.wg.Wait(); close(done) }()

@@ -56,7 +56,7 @@ func checkMail(t *testing.T, name string, l letter) {
 	}
 	for field := range m.Header {
 		if !slices.Contains([]string{
-			"Date", "From", "To", "Message-Id", "Subject", "Auto-Submitted", "X-Auto-Response-Suppress", "X-Exipol-Case", "X-Exipol-Policy", "X-Exipol-Digest",
+			"Date", "From", "To", "Message-Id", "Subject", "Auto-Submitted", "X-Auto-Response-Suppress", "X-Exipol-Case", "X-Exipol-Policy", "X-Exipol-Digest", "X-Exipol-Store",
 			"Mime-Version", "Content-Type", "Content-Transfer-Encoding",
 		}, field) || len(m.Header[field]) != 1 {
 			t.Errorf("%s: %s: %q", name, field, m.Header[field])

@@ -32,6 +32,9 @@ const GivenUp = "given up: "
 // are told at the same time, and a webhook that failed is left alone for this round: neither a host that hangs nor
 // many cases at once keep the mail of another.
 func (d *Desk) Notices(ctx context.Context) error {
+	if err := d.sayUnsaid(ctx); err != nil {
+		return err
+	}
 	var all []error
 	d.mu.Lock()
 	clear(d.failing)
@@ -60,7 +63,7 @@ func (d *Desk) Notices(ctx context.Context) error {
 func (d *Desk) notice(ctx context.Context, n store.Notice) error {
 	file, err := d.o.Store.Case(ctx, n.Case)
 	if errors.Is(err, store.ErrNoCase) {
-		return d.settle(ctx, n, final(err))
+		return d.settle(ctx, n, "", final(err))
 	}
 	if err != nil {
 		return err // the lease ends, and it is due again
@@ -73,11 +76,37 @@ func (d *Desk) notice(ctx context.Context, n store.Notice) error {
 	} else { // they may have it soon: a newer plan, which another gateway has already, opened the case
 		err = fmt.Errorf("the policies have no %s", n.Receiver)
 	}
-	if err := d.settle(ctx, n, err); err != nil {
-		return err
+	return d.settle(ctx, n, t.id(), err)
+}
+
+// unsaid is what came of a try, and the id of what was told.
+type unsaid struct {
+	notice store.Notice
+	id     string
+}
+
+// sayUnsaid tells the store what it could not be told before. Where it hears that before the lease ends, nobody is told
+// twice.
+func (d *Desk) sayUnsaid(ctx context.Context) error {
+	for {
+		d.mu.Lock()
+		var next unsaid
+		some := len(d.unsaid) > 0
+		if some {
+			next = d.unsaid[0]
+		}
+		d.mu.Unlock()
+		if !some {
+			return nil
+		}
+		if err := d.o.Store.SettleNotice(ctx, next.notice); err != nil && store.AtFault(err) {
+			return err
+		}
+		d.settled(next.id)
+		d.mu.Lock()
+		d.unsaid = d.unsaid[1:]
+		d.mu.Unlock()
 	}
-	d.settled(t.id())
-	return nil
 }
 
 // finalError is one that no further try can mend.
@@ -173,7 +202,7 @@ func (d *Desk) tellOwner(ctx context.Context, t telling, n *store.Notice) error 
 const settleDeadline = 10 * time.Second
 
 // settle tells the store what came of a try.
-func (d *Desk) settle(ctx context.Context, n store.Notice, err error) error {
+func (d *Desk) settle(ctx context.Context, n store.Notice, id string, err error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleDeadline)
 	defer cancel()
 	var f finalError
@@ -192,7 +221,16 @@ func (d *Desk) settle(ctx context.Context, n store.Notice, err error) error {
 		n.Error = err.Error()
 		d.o.Log.Warn("a notice was not delivered", "case", n.Case, "tier", n.Tier, "receiver", n.Receiver, "tries", n.Tries, "next", moment(n.Due), "error", err)
 	}
-	return d.o.Store.SettleNotice(ctx, n)
+	if err := d.o.Store.SettleNotice(ctx, n); err != nil {
+		if store.AtFault(err) {
+			d.mu.Lock()
+			d.unsaid = append(d.unsaid, unsaid{n, id})
+			d.mu.Unlock()
+		}
+		return err
+	}
+	d.settled(id)
+	return nil
 }
 
 // mail gives a letter to Exim, from the site's admin, so that he hears of it where it comes back.

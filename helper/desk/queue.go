@@ -169,12 +169,22 @@ func (d *Desk) look(ctx context.Context, p *plan.Plan, spool queue.Spool, held [
 		case err != nil:
 			return true, err
 		default:
-			if err := s.message(ctx, m); err != nil {
+			if err := s.message(ctx, d.byStore(m)); err != nil {
 				return true, err
 			}
 		}
 	}
 	return s.settle(ctx, spool)
+}
+
+// byStore is a message with the time by the store's clock at which it was frozen. Exim notes whole seconds, by this
+// host's clock; where that is another than the store's it is the end of that second which is compared, for
+// clocks never agree to the millisecond.
+func (d *Desk) byStore(m queue.Message) queue.Message {
+	if d.o.Skew != nil && !m.Frozen.IsZero() {
+		m.Frozen = m.Frozen.Add(time.Second - d.o.Skew())
+	}
+	return m
 }
 
 // sight is one reading of the queue.
@@ -263,7 +273,7 @@ func (s *sight) settle(ctx context.Context, spool queue.Spool) (left bool, err e
 	frozen, err := s.d.change(ctx, spool, "frozen", s.freeze, s.d.o.Exim.Freeze, func(m queue.Message, there bool) bool { return !there || !m.Frozen.IsZero() }, s.now)
 	for _, m := range frozen {
 		if is, there, err := spool.Find(m.ID); err == nil && there {
-			s.put(is, s.freezing[store.Short(ownerOf(m, s.plan))])
+			s.put(s.d.byStore(is), s.freezing[store.Short(ownerOf(m, s.plan))])
 		}
 	}
 	if s.strays > 0 {

@@ -20,6 +20,7 @@ type hearing struct {
 	live Live
 
 	happened *Happening // what was read from a log; nil for a question
+	away     *absent    // st, where the store cannot be asked: see Engine.Away; else nil
 
 	looked bool   // inPool is known
 	inPool string // see pool

@@ -52,7 +52,7 @@ func (e *Engine) LastKnown(r *Runtime, now time.Time) []string {
 
 // lastsKnown says whether the limit's blocks are among what Exim is to know.
 func (l *limit) lastsKnown() bool {
-	if !l.blocks || l.Mode == plan.Observe || l.OnFailure != plan.LastKnown || l.Engine != plan.EngineHelper {
+	if !l.staysKnown() {
 		return false
 	}
 	for _, p := range l.Key {

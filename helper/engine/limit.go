@@ -53,11 +53,11 @@ func (e *Engine) judgeLimit(j *judgement, l *limit, h *hearing) error {
 	blocked := h.happened == nil && slices.Contains(h.q.Events, plan.Blocked)
 	// Before MAIL there is little to compare; whoever is blocked was of those it is for.
 	if len(l.Only) > 0 && !(blocked && !knowsSender(h.q.Stage)) {
-		found, _, err := e.matchAny(l.Only, j.observe, h)
+		among, err := e.among(l, j.observe, h)
 		if err != nil {
 			return err
 		}
-		if found == nil {
+		if !among {
 			j.waive = e.mismatch(l.Only)
 			j.say("", plan.Accept, "not among those that it is only for")
 			return nil
@@ -85,6 +85,16 @@ func (e *Engine) judgeLimit(j *judgement, l *limit, h *hearing) error {
 	return nil
 }
 
+// among says whether the question is of those that the limit is only for. Where the store would have
+// to say so and is away, it is: whoever is blocked was.
+func (e *Engine) among(l *limit, observing bool, h *hearing) (bool, error) {
+	if h.away != nil {
+		h.away.asked = false
+	}
+	found, _, err := e.matchAny(l.Only, observing, h)
+	return found != nil || h.away != nil && h.away.asked, err
+}
+
 // judgeKey judges for one key.
 func (e *Engine) judgeKey(j *judgement, t *tallying, h *hearing, blocked bool) error {
 	l := t.limit
@@ -92,6 +102,9 @@ func (e *Engine) judgeKey(j *judgement, t *tallying, h *hearing, blocked bool) e
 	if t.key, whole = h.key(l.Key, t.recipient, t.name); !whole {
 		j.say("", plan.Accept, "nobody to count it for")
 		return nil
+	}
+	if h.away != nil {
+		return j.ifBlocked(t, h, blocked)
 	}
 	weight, always := t.weigh(h)
 	others := t.others(h)
@@ -133,10 +146,15 @@ func (e *Engine) judgeKey(j *judgement, t *tallying, h *hearing, blocked bool) e
 			return err
 		}
 	}
-	if blocked && l.blocks {
-		return j.inForce(t, h)
+	return j.ifBlocked(t, h, blocked)
+}
+
+// ifBlocked lets a block act that is in force, where that is asked.
+func (j *judgement) ifBlocked(t *tallying, h *hearing, asked bool) error {
+	if !asked || !t.blocks {
+		return nil
 	}
-	return nil
+	return j.inForce(t, h)
 }
 
 // compareByAddress counts what a limit compares with by a relay host's address, too, where it counts

@@ -31,6 +31,7 @@ type Gauges struct {
 	Plan        func() string             // id of the newest
 	Lookups     func() map[string]float64 // of DNS, since the newest plan's servers are asked: asked, remembered, failed, refused
 	Pools       func() map[string]float64 // networks, by pool
+	Store       func() Store
 }
 
 // New makes the metrics and registers them.
@@ -79,6 +80,7 @@ func New(g Gauges) *Metrics {
 		}),
 		newTable("exipold_dns_lookups", "Lookups since the newest plan's DNS servers are asked: asked of a server, remembered, failed, or refused for being too many at once.", "result", g.Lookups),
 		newTable("exipold_pool_networks", "Networks of each pool.", "pool", g.Pools),
+		storeFigures{g.Store},
 	)
 	return m
 }

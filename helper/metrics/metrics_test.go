@@ -19,6 +19,9 @@ func TestScrape(t *testing.T) {
 		Plan:        func() string { return "00ff" },
 		Lookups:     func() map[string]float64 { return map[string]float64{"failed": 5} },
 		Pools:       func() map[string]float64 { return map[string]float64{"google": 12} },
+		Store: func() Store {
+			return Store{Up: true, Skew: -2.5, Retries: 4, Moves: 2, Hosts: map[string]string{"db1:3306": "in use", "db2:3306": "standby"}, Removed: 9, LastKnown: 6}
+		},
 	})
 	m.Answered("rcpt", "after", "defer", time.Millisecond)
 	m.Answered("\xff\n", "neither", "accept", time.Hour)
@@ -37,6 +40,15 @@ func TestScrape(t *testing.T) {
 		`exipold_answer_duration_seconds_bucket{stage="rcpt",le="0.001"} 1`,
 		`exipold_failures_total{at="writing"} 1`,
 		"exipold_unknown_plan_total 1",
+		"exipold_store_up 1",
+		"exipold_store_slow 0",
+		"exipold_store_skew_seconds -2.5",
+		"exipold_store_retries_total 4",
+		"exipold_store_moves_total 2",
+		`exipold_store_host_info{host="db2:3306",use="standby"} 1`,
+		"exipold_last_known_answers_total 6",
+		"exipold_cleanup_leader 0",
+		"exipold_cleanup_rows_total 9",
 		"exipold_connections 3",
 		"exipold_connections_total 7",
 		"exipold_connections_cut_total 1",

@@ -43,7 +43,7 @@ func (f *follower) commit(ctx context.Context) error {
 		drops = append(drops, engine.DropArrival{Gateway: f.o.Gateway, Message: id})
 	}
 	n := min(part, len(drops))
-	last := append([]engine.Write{engine.PutPlace{Gateway: f.o.Gateway, Log: f.log, Place: string(where), At: f.o.Clock().UnixMilli()}}, drops[:n]...)
+	last := append([]engine.Write{engine.PutPlace{Gateway: f.o.Gateway, Log: f.log, Place: string(where), At: f.o.Now().UnixMilli()}}, drops[:n]...)
 	if err := f.count(ctx, last); err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"exipol/generator/plan"
 	"exipol/helper"
 	"exipol/helper/engine"
+	"exipol/helper/store"
 	"exipol/helper/store/sqlite"
 	"exipol/helper/watch"
 	"exipol/internal/busylog"
@@ -82,6 +83,17 @@ func TestStore(t *testing.T) {
 		cancel()
 	}
 	must(t, follow(t.Context()))
+	compare(t, s, log)
+	places, err := s.Places(t.Context())
+	must(t, err)
+	if len(places) != 1 || places[0].Gateway != "mx1" || places[0].Log != file || places[0].At == 0 {
+		t.Errorf("places: %+v", places)
+	}
+}
+
+// compare compares what was counted with what happened.
+func compare(t *testing.T, s store.Store, log *busylog.Log) {
+	t.Helper()
 	want := map[string]map[string]int64{}
 	for event, n := range log.Truth().Events {
 		name, isAuth := strings.CutPrefix(event.Who, "auth:")
@@ -124,11 +136,6 @@ func TestStore(t *testing.T) {
 			}
 			return err
 		}))
-	}
-	places, err := s.Places(t.Context())
-	must(t, err)
-	if len(places) != 1 || places[0].Gateway != "mx1" || places[0].Log != file || places[0].At == 0 {
-		t.Errorf("places: %+v", places)
 	}
 }
 

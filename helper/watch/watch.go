@@ -54,7 +54,8 @@ type Options struct {
 	Once   bool            // end at the end of the logs
 	Follow follow.Options  // how to read files; Path, From, Since, Once and the sizes are filled in
 
-	Clock func() time.Time // nil: time.Now
+	Clock func() time.Time // this host's, by which its logs are written; nil: time.Now
+	Now   func() time.Time // the store's; nil: Clock
 	Log   *slog.Logger     // nil: slog.Default()
 }
 
@@ -70,6 +71,9 @@ type Watcher struct {
 func New(o Options) *Watcher {
 	if o.Clock == nil {
 		o.Clock = time.Now
+	}
+	if o.Now == nil {
+		o.Now = o.Clock
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
