@@ -20,7 +20,7 @@ func TestTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain := database(mysqltest.Start(t, mysqltest.WithArgs("--skip-ssl")))
+	plain := database(mysqltest.Start(t, mysqltest.WithoutTLS()))
 	plain.TLS = plan.TLSRequired
 	other := mysqltest.OtherCA(t)
 	for _, c := range []struct {
