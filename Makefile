@@ -7,7 +7,7 @@ BINDIR   = $(DESTDIR)$(PREFIX)/bin
 SBINDIR  = $(DESTDIR)$(PREFIX)/sbin
 LIBDIR   = $(DESTDIR)$(PREFIX)/lib
 
-.PHONY: all build test demo bench docs lint install uninstall clean exim-versions
+.PHONY: all build test demo bench docs lint install uninstall clean exim-versions mysql-versions
 
 all: build
 
@@ -39,6 +39,10 @@ bench:
 # The tests that need an Exim, on the Exim of other Debian releases. As root.
 exim-versions:
 	scripts/exim-versions
+
+# The tests that need a database server, on other MariaDBs and on MySQL. As root.
+mysql-versions:
+	scripts/mysql-versions
 
 # The pages that come from tables in the code, by the tests that compare them.
 docs:

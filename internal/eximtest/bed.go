@@ -189,10 +189,7 @@ func (b *Bed) makeDir(name string) {
 // own gives a file to Exim's user. That is only needed, and only possible, for root.
 func (b *Bed) own(path string) {
 	b.t.Helper()
-	if os.Getuid() != 0 {
-		return
-	}
-	if err := os.Chown(path, int(b.ID.UID), int(b.ID.GID)); err != nil {
+	if err := b.ID.Own(path); err != nil {
 		b.t.Fatalf("give %s to Exim's user: %v", path, err)
 	}
 }

@@ -3,10 +3,9 @@ package eximtest
 import (
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"strconv"
-	"syscall"
+
+	"exipol/internal/unprivileged"
 )
 
 // T is what a bed needs of a test. [testing.TB] has it all; a program that is not a
@@ -57,48 +56,16 @@ func Find(t T) string {
 	return p
 }
 
-// Identity is the user that Exim runs as.
-type Identity struct {
-	UID, GID    uint32
-	User, Group string // names for the configuration, or the numbers where there are none
-}
+// Identity is the user that Exim runs as. [unprivileged.Identity.Become] makes a command that
+// is to share files and Exim's rights with the bed.
+type Identity = unprivileged.Identity
 
 // identity returns the caller, or nobody where the caller is root.
 func identity(t T) Identity {
 	t.Helper()
-	if os.Getuid() == 0 {
-		u, err := user.Lookup("nobody")
-		if err != nil {
-			t.Fatalf("root needs the user nobody to run Exim without privilege: %v", err)
-		}
-		uid, _ := strconv.ParseUint(u.Uid, 10, 32)
-		gid, _ := strconv.ParseUint(u.Gid, 10, 32)
-		return named(uint32(uid), uint32(gid))
-	}
-	return named(uint32(os.Getuid()), uint32(os.Getgid()))
-}
-
-func named(uid, gid uint32) Identity {
-	id := Identity{UID: uid, GID: gid, User: strconv.Itoa(int(uid)), Group: strconv.Itoa(int(gid))}
-	if u, err := user.LookupId(id.User); err == nil {
-		id.User = u.Username
-	}
-	if g, err := user.LookupGroupId(id.Group); err == nil {
-		id.Group = g.Name
+	id, err := unprivileged.Find()
+	if err != nil {
+		t.Fatalf("%v", err)
 	}
 	return id
 }
-
-// attributes make a process run as this identity, in a process group of its own so
-// that its children can be ended with it.
-func (id Identity) attributes() *syscall.SysProcAttr {
-	a := &syscall.SysProcAttr{Setpgid: true}
-	if os.Getuid() == 0 {
-		a.Credential = &syscall.Credential{Uid: id.UID, Gid: id.GID}
-	}
-	return a
-}
-
-// Become has a command run as this identity, in a process group of its own: a program that
-// is to share files and Exim's rights with the bed.
-func (id Identity) Become(cmd *exec.Cmd) { cmd.SysProcAttr = id.attributes() }

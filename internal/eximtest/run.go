@@ -22,7 +22,7 @@ func (b *Bed) command(ctx context.Context, args ...string) *exec.Cmd {
 	}
 	all := append([]string{"-C", b.confFile()}, b.Arguments...)
 	cmd := exec.CommandContext(ctx, b.exim, append(all, args...)...)
-	cmd.SysProcAttr = b.ID.attributes()
+	b.ID.Become(cmd)
 	cmd.Dir = b.Path("run")
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "TZ=UTC", "LC_ALL=C"}
 	cmd.WaitDelay = 5 * time.Second
