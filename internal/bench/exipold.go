@@ -14,6 +14,8 @@ import (
 	"exipol/generator/plan"
 	"exipol/helper/engine"
 	"exipol/helper/normalize"
+	"exipol/helper/store"
+	"exipol/helper/store/mysql"
 	"exipol/helper/store/sqlite"
 	"exipol/internal/dnstest"
 	"exipol/policies"
@@ -48,12 +50,9 @@ helper {
   socket = %q
 %s
 }
-store "sqlite" {
-  path = %q
-}
-`
+%s`
 
-// gateway is an exipold with policies and a store of its own.
+// gateway is an exipold with policies.
 type gateway struct {
 	*process
 	plan   *plan.Plan
@@ -63,12 +62,17 @@ type gateway struct {
 	starts time.Duration // how long it was until it answered
 }
 
-// prepare compiles policies, with further arguments of the helper block. exipold does
-// not run yet.
+// prepare compiles policies, with further arguments of the helper block, for a SQLite file of its
+// own. exipold does not run yet.
 func (b *bench) prepare(name, helper string, set map[string][]byte) *gateway {
 	dir := b.folder(strings.NewReplacer(" ", "-", ",", "").Replace(name))
+	return b.prepareIn(dir, helper, fmt.Sprintf("store \"sqlite\" {\n  path = %q\n}\n", filepath.Join(dir, "exipol.db")), set)
+}
+
+// prepareIn is prepare in a folder and with a store block.
+func (b *bench) prepareIn(dir, helper, store string, set map[string][]byte) *gateway {
 	set = maps.Clone(set)
-	set["site.hcl"] = fmt.Appendf(nil, gatewaySet, filepath.Join(dir, "exipold.sock"), helper, filepath.Join(dir, "exipol.db"))
+	set["site.hcl"] = fmt.Appendf(nil, gatewaySet, filepath.Join(dir, "exipold.sock"), helper, store)
 	begin := time.Now()
 	built, err := generator.BuildFiles(set, nil, "bench")
 	if err != nil {
@@ -188,7 +192,7 @@ func clientRow(greylist, network string, passes int64, now time.Time) []engine.W
 // remember puts rows into a plan's store, as another process than exipold can.
 func (b *bench) remember(p *plan.Plan, writes []engine.Write) {
 	ctx := context.Background()
-	store, err := sqlite.Open(ctx, p.Store.Path, sqlite.Options{Create: true})
+	store, err := openStore(ctx, p)
 	if err != nil {
 		b.Fatalf("store: %v", err)
 	}
@@ -201,4 +205,16 @@ func (b *bench) remember(p *plan.Plan, writes []engine.Write) {
 	if err := store.Close(); err != nil {
 		b.Fatalf("store: %v", err)
 	}
+}
+
+// openStore opens a plan's store, and makes it where it is a file.
+func openStore(ctx context.Context, p *plan.Plan) (store.Store, error) {
+	if p.Store.Kind == plan.SQLite {
+		return sqlite.Open(ctx, p.Store.Path, sqlite.Options{Create: true})
+	}
+	s, err := mysql.Open(ctx, mysql.Config{Store: p.Store, Gateway: "bench", Timeout: time.Minute})
+	if err != nil {
+		return nil, err
+	}
+	return s, s.Wait(ctx)
 }

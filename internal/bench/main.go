@@ -10,6 +10,7 @@
 //	go run ./internal/bench -only lists  what lists and pools cost that are long
 //	go run ./internal/bench -only log    how fast a main log is followed
 //	go run ./internal/bench -only day    what greylisting keeps out, and who waits for it
+//	go run ./internal/bench -only database   lookups on MariaDB, and beside a clean-up of a million rows
 //
 // Nothing is measured that is not checked: each answer must be the right one. The
 // program fails where something does not work, never for being slow.
@@ -86,7 +87,7 @@ func main() {
 	flag.IntVar(&b.o.keys, "keys", 1000000, "new keys to fill exipold with, for its memory")
 	flag.DurationVar(&b.o.fill, "fill", 30*time.Second, "how long to fill a server over its socket; exipold gets the rest from another process")
 	flag.IntVar(&b.o.peerKeys, "greylistd-keys", 250000, "the most to fill greylistd with; its memory is extrapolated to -keys")
-	flag.StringVar(&b.o.only, "only", "socket,memory,exim", "the parts to run; there are also lists, long ones, log, a main log, and day, a day of mail replayed to greylisters")
+	flag.StringVar(&b.o.only, "only", "socket,memory,exim", "the parts to run; there are also lists, long ones, log, a main log, day, a day of mail replayed to greylisters, and database, a store of kind mysql")
 	flag.Uint64Var(&b.o.seed, "seed", 1, "which day of mail")
 	flag.Float64Var(&b.o.daySize, "day-size", 1, "how much mail it has")
 	flag.IntVar(&b.o.logSize, "log-size", 1024, "MiB of main log")
@@ -136,7 +137,7 @@ func (b *bench) run() {
 	for _, part := range []struct {
 		name string
 		run  func()
-	}{{"socket", b.socket}, {"memory", b.memory}, {"exim", b.exim}, {"lists", b.lists}, {"log", b.log}, {"day", b.day}} {
+	}{{"socket", b.socket}, {"memory", b.memory}, {"exim", b.exim}, {"lists", b.lists}, {"log", b.log}, {"day", b.day}, {"database", b.database}} {
 		if slices.Contains(strings.Split(b.o.only, ","), part.name) {
 			b.logf("part %s", part.name)
 			part.run()

@@ -5,16 +5,24 @@ import (
 	"strings"
 	"testing"
 
+	"exipol/generator/plan"
 	"exipol/helper/store"
+	"exipol/internal/mysqltest"
 )
 
 // TestOutboundGateways: two gateways that share a store. What they count adds up, one case
 // is opened, one notice sent, the block is in force on both, and so is the release.
 func TestOutboundGateways(t *testing.T) {
 	t.Parallel()
-	a := newOutbound(t, soon("submission", "auth", 10)).start()
-	b := newOutbound(t, soon("submission", "auth", 10), func(o *outbound, _ *Options) {
-		o.gateway, o.store, o.Sink = "two", a.storePath(), a.Sink
+	t.Run("one file", func(t *testing.T) { testOutboundGateways(t, plan.Store{}) })
+	t.Run("one database", func(t *testing.T) { testOutboundGateways(t, mysqltest.Shared(t).Database()) })
+}
+
+func testOutboundGateways(t *testing.T, shared plan.Store) {
+	t.Parallel()
+	a := newOutbound(t, soon("submission", "auth", 10), func(_ *outbound, with *Options) { with.Store = shared }).start()
+	b := newOutbound(t, soon("submission", "auth", 10), func(o *outbound, with *Options) {
+		o.gateway, o.Sink, with.Store = "two", a.Sink, a.store
 	}).start()
 	const tag = "X-Held-For: bob"
 	atA, atB := a.session("bob", "192.0.2.1"), b.session("bob", "192.0.2.1")

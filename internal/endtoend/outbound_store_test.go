@@ -39,11 +39,11 @@ func ready(t *testing.T, name string, changes ...string) string {
 }
 
 // inStore opens the store as another process of the machine does.
-func (o *outbound) inStore(f func(context.Context, *sqlite.Store)) {
+func (o *outbound) inStore(f func(context.Context, store.Store)) {
 	o.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	s, err := sqlite.Open(ctx, o.storePath(), sqlite.Options{})
+	s, err := openStore(ctx, o.store, sqlite.Options{})
 	if err != nil {
 		o.t.Fatalf("store: %v", err)
 	}
@@ -55,24 +55,12 @@ func (o *outbound) inStore(f func(context.Context, *sqlite.Store)) {
 	f(ctx, s)
 }
 
-// ofDesk is the store as the desk sees it.
-func (o *outbound) ofDesk(f func(context.Context, store.Desk)) {
-	o.t.Helper()
-	o.inStore(func(ctx context.Context, s *sqlite.Store) {
-		desk, ok := any(s).(store.Desk)
-		if !ok {
-			o.t.Fatal("the store knows nothing of a desk")
-		}
-		f(ctx, desk)
-	})
-}
-
 // cases are all cases, open ones and others, the oldest first.
 func (o *outbound) cases() (all []store.Case) {
 	o.t.Helper()
-	o.ofDesk(func(ctx context.Context, desk store.Desk) {
+	o.inStore(func(ctx context.Context, s store.Store) {
 		var err error
-		if all, err = desk.Cases(ctx, store.CaseFilter{All: true, Now: time.Now().UnixMilli()}); err != nil {
+		if all, err = s.Cases(ctx, store.CaseFilter{All: true, Now: s.Now().UnixMilli()}); err != nil {
 			o.t.Fatal(err)
 		}
 	})
@@ -92,9 +80,9 @@ func (o *outbound) oneCase() store.CaseFile {
 
 func (o *outbound) caseFile(id int64) (file store.CaseFile) {
 	o.t.Helper()
-	o.ofDesk(func(ctx context.Context, desk store.Desk) {
+	o.inStore(func(ctx context.Context, s store.Store) {
 		var err error
-		if file, err = desk.Case(ctx, id); err != nil {
+		if file, err = s.Case(ctx, id); err != nil {
 			o.t.Fatal(err)
 		}
 	})
@@ -104,7 +92,7 @@ func (o *outbound) caseFile(id int64) (file store.CaseFile) {
 // counted is how often a limit with a window of an hour has counted a key.
 func (o *outbound) counted(limit string, key ...string) (n int64) {
 	o.t.Helper()
-	o.inStore(func(ctx context.Context, s *sqlite.Store) {
+	o.inStore(func(ctx context.Context, s store.Store) {
 		err := s.View(ctx, func(st engine.State) (err error) {
 			n, err = st.Count("limit."+limit, normalize.Key(key), time.Hour, 0, math.MaxInt64)
 			return err
@@ -120,7 +108,7 @@ func (o *outbound) counted(limit string, key ...string) (n int64) {
 func (o *outbound) distinct(limit, client string) (n int64) {
 	o.t.Helper()
 	key := normalize.Key([]string{normalize.Client(netip.MustParseAddr(client), 32, 56)})
-	o.inStore(func(ctx context.Context, s *sqlite.Store) {
+	o.inStore(func(ctx context.Context, s store.Store) {
 		err := s.View(ctx, func(st engine.State) (err error) {
 			n, _, err = st.Distinct("limit."+limit, key, "", 0, math.MaxInt64, 1000)
 			return err

@@ -1,6 +1,6 @@
 // Package endtoend puts all parts together, as an administrator does: policies are
 // compiled, the text is installed into the configuration of a real Exim as INSTALL.txt
-// says, the helper answers on its socket from a real SQLite file, and a client speaks
+// says, the helper answers on its socket from a real store, and a client speaks
 // SMTP. Only the clock is a test's own: it jumps.
 package endtoend
 
@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +21,8 @@ import (
 	"exipol/generator/plan"
 	"exipol/helper"
 	"exipol/helper/server"
+	"exipol/helper/store"
+	"exipol/helper/store/mysql"
 	"exipol/helper/store/sqlite"
 	"exipol/internal/eximtest"
 )
@@ -53,7 +56,7 @@ type Site struct {
 
 	t      eximtest.T
 	helper *running
-	store  string // another site's store, "" for one of its own
+	store  plan.Store // a SQLite file of its own, where Options name no other
 }
 
 // Options of a site.
@@ -61,6 +64,7 @@ type Options struct {
 	Layout eximtest.Layout // Small if ""
 	Site   string          // further arguments of the site block
 	Helper string          // further arguments of the helper block
+	Store  plan.Store      // a database, or another site's store; a SQLite file of its own where it has no kind
 	// Configure is called before Exim's configuration is written.
 	Configure func(*eximtest.Bed)
 }
@@ -105,10 +109,7 @@ helper {
   socket = %q
 %s
 }
-store "sqlite" {
-  path = %q
-}
-`
+%s`
 
 // Compile builds policies for this bed; any error ends the test.
 func (s *Site) Compile(policies string, o Options) {
@@ -129,8 +130,21 @@ func (s *Site) Compile(policies string, o Options) {
 		}
 		acls += "}\n"
 	}
+	if s.store = o.Store; s.store.Kind == "" {
+		s.store = plan.Store{Kind: plan.SQLite, Path: s.Path("state/exipol.db")}
+	}
+	if s.store.Kind == plan.MySQL { // exipold may run as the bed's user
+		password, err := os.ReadFile(s.store.PasswordFile)
+		if err != nil {
+			s.t.Fatalf("the password: %v", err)
+		}
+		s.store.PasswordFile = s.WriteFile("etc/db-password", string(password))
+		if err := os.Chmod(s.store.PasswordFile, 0o640); err != nil {
+			s.t.Fatalf("the password: %v", err)
+		}
+	}
 	socket := s.SocketPath("exipold.sock")
-	set := fmt.Sprintf(common, layout, s.directory(), acls, o.Site, socket, o.Helper, s.storePath())
+	set := fmt.Sprintf(common, layout, s.directory(), acls, o.Site, socket, o.Helper, storeBlock(s.store, s.Path("state")))
 	result, err := generator.BuildFiles(map[string][]byte{"site.hcl": []byte(set), "policies.hcl": []byte(policies)}, nil, "test")
 	if err != nil {
 		s.t.Fatalf("build: %v", err)
@@ -154,11 +168,17 @@ func text(diags diag.List) string {
 
 func (s *Site) directory() string { return s.Path("exipol") }
 
-func (s *Site) storePath() string {
-	if s.store != "" {
-		return s.store
+// storeBlock is a store as it stands in a policy file, with a directory for what is exipold's own.
+func storeBlock(s plan.Store, state string) string {
+	if s.Kind == plan.SQLite {
+		return fmt.Sprintf("store %q {\n  path = %q\n}\n", s.Kind, s.Path)
 	}
-	return s.Path("state/exipol.db")
+	var hosts []string
+	for _, host := range s.Hosts {
+		hosts = append(hosts, strconv.Quote(host))
+	}
+	return fmt.Sprintf("store %q {\n  hosts = [%s]\n  database = %q\n  user = %q\n  password_file = %q\n  state = %q\n}\n",
+		s.Kind, strings.Join(hosts, ", "), s.Database, s.User, s.PasswordFile, state)
 }
 
 // install follows INSTALL.txt.
@@ -218,7 +238,7 @@ func (s *Site) StartHelper() {
 	if err := os.MkdirAll(s.Path("state"), 0o750); err != nil {
 		s.t.Fatalf("state: %v", err)
 	}
-	store, err := sqlite.Open(ctx, s.storePath(), sqlite.Options{Create: true})
+	store, err := openStore(ctx, s.store, sqlite.Options{Create: true})
 	if err != nil {
 		s.t.Fatalf("store: %v", err)
 	}
@@ -276,16 +296,28 @@ func (s *Site) StopHelper() {
 
 // Open opens the store as another process of the same machine would, for what is
 // said at run time.
-func (s *Site) Open() *sqlite.Store {
+func (s *Site) Open() store.Store {
 	s.t.Helper()
-	store, err := sqlite.Open(context.Background(), s.storePath(), sqlite.Options{})
+	opened, err := openStore(context.Background(), s.store, sqlite.Options{})
 	if err != nil {
 		s.t.Fatalf("store: %v", err)
 	}
 	s.t.Cleanup(func() {
-		if err := store.Close(); err != nil {
+		if err := opened.Close(); err != nil {
 			s.t.Errorf("close the store: %v", err)
 		}
 	})
-	return store
+	return opened
+}
+
+// openStore opens a store of either kind.
+func openStore(ctx context.Context, s plan.Store, options sqlite.Options) (store.Store, error) {
+	if s.Kind == plan.SQLite {
+		return sqlite.Open(ctx, s.Path, options)
+	}
+	opened, err := mysql.Open(ctx, mysql.Config{Store: s, Gateway: "test", Timeout: 10 * time.Second, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return nil, err
+	}
+	return opened, opened.Wait(ctx)
 }
