@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"exipol/generator/plan"
 	"exipol/helper/engine"
 	"exipol/helper/mainlog"
 	"exipol/helper/store"
@@ -17,11 +18,16 @@ import (
 // are good to have at any time, go ahead in small parts, and what was completed goes when the place is kept; only
 // what is counted has to be in one transaction with the place.
 const (
-	part      = 400 // writes of a kind in one transaction
-	mostGone  = 10 * part
-	leastKept = 16 // happenings
+	part     = 400 // writes of a kind in one transaction
+	mostGone = 10 * part
+	// leastKept are the happenings of a transaction that takes too long whatever is in it, as where each commit
+	// waits for a slow disk or a node far away: fewer make it no shorter, and the log is to be caught up with.
+	leastKept = 64
 	mostKept  = 4096
-	holding   = 25 * time.Millisecond // how long a transaction may last
+	// mostShared is mostKept for a store on a server, which locks rows: after many happenings that cost next to nothing, for
+	// they were counted before, many could come that do, and others would wait for their owners.
+	mostShared = 256
+	holding    = 25 * time.Millisecond // how long a transaction may last
 	// Other processes can only ask for SQLite's lock again and again, tens of milliseconds apart: after a
 	// long transaction there has to be a gap that they can meet.
 	gap = 15 * time.Millisecond
@@ -87,7 +93,7 @@ func (f *follower) arrivals() (puts []engine.Write, others map[uint64]bool) {
 
 // apply keeps writes. One that no store could keep is left out, so that the rest goes on.
 func (f *follower) apply(ctx context.Context, writes []engine.Write) error {
-	err := f.keep(ctx, func(tx engine.Transaction, _ func(engine.Happening) error) error { return tx.Apply(writes) })
+	_, err := f.keep(ctx, func(tx engine.Transaction, _ func(engine.Happening) error) error { return tx.Apply(writes) })
 	if !errors.Is(err, store.ErrDecision) {
 		return err
 	}
@@ -106,15 +112,12 @@ func (f *follower) apply(ctx context.Context, writes []engine.Write) error {
 // count has the happenings counted, and the last writes applied with them.
 func (f *follower) count(ctx context.Context, last []engine.Write) error {
 	all := f.p.happenings
-	var took time.Duration
-	err := f.keep(ctx, func(tx engine.Transaction, count func(engine.Happening) error) error {
-		begin := time.Now()
+	took, err := f.keep(ctx, func(tx engine.Transaction, count func(engine.Happening) error) error {
 		for i := range all {
 			if err := f.one(tx, count, all[i]); err != nil {
 				return err
 			}
 		}
-		took = time.Since(begin)
 		return tx.Apply(last)
 	})
 	switch {
@@ -123,15 +126,25 @@ func (f *follower) count(ctx context.Context, last []engine.Write) error {
 	case err != nil:
 		return err
 	}
-	if len(all) >= leastKept {
-		fits := int(holding * time.Duration(len(all)) / max(took, time.Microsecond))
-		f.most = max(leastKept, min(mostKept, (f.most+fits)/2))
-	}
+	f.tune(len(all), took)
 	f.noteKept(len(all))
 	if took >= holding/2 {
 		sleep(ctx, gap)
 	}
 	return nil
+}
+
+// tune makes the next transactions as large as fits into holding, half way at a time, by how long one took with n happenings.
+func (f *follower) tune(n int, took time.Duration) {
+	if n < leastKept {
+		return
+	}
+	most := mostKept
+	if f.plan.Store.Kind == plan.MySQL {
+		most = mostShared
+	}
+	fits := int(holding * time.Duration(n) / max(took, time.Microsecond))
+	f.most = max(leastKept, min(most, (f.most+fits)/2))
 }
 
 // one counts a happening.
@@ -154,7 +167,7 @@ func (f *follower) one(tx engine.Transaction, count func(engine.Happening) error
 func (f *follower) oneByOne(ctx context.Context, last []engine.Write) error {
 	n := 0
 	for _, h := range f.p.happenings {
-		err := f.keep(ctx, func(tx engine.Transaction, count func(engine.Happening) error) error { return f.one(tx, count, h) })
+		_, err := f.keep(ctx, func(tx engine.Transaction, count func(engine.Happening) error) error { return f.one(tx, count, h) })
 		switch {
 		case errors.Is(err, store.ErrDecision):
 			f.o.Log.Error("an event is left out", "log", f.log, "event", h.Event, "line", h.Line, "error", err)
@@ -182,20 +195,31 @@ const (
 
 // keep runs a transaction until it is done. It returns the error of ctx, or one that
 // trying again does not mend.
-func (f *follower) keep(ctx context.Context, do func(engine.Transaction, func(engine.Happening) error) error) error {
+//
+// took is how long others may have had to wait for the one that was kept: from when it was run first, for then it has
+// the store's writer, or gets the rows' locks next, until it was on disk. How long do takes says little: on a server
+// it is rehearsed in memory, and what costs is what is read and written around it.
+func (f *follower) keep(ctx context.Context, do func(engine.Transaction, func(engine.Happening) error) error) (took time.Duration, err error) {
 	begin := time.Now()
 	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
+		var first time.Time
 		try, cancel := context.WithTimeout(ctx, tryFor)
-		err := f.o.Counter.Count(try, do)
+		err := f.o.Counter.Count(try, func(tx engine.Transaction, count func(engine.Happening) error) error {
+			if first.IsZero() {
+				first = f.clock()
+			}
+			return do(tx, count)
+		})
 		cancel()
 		switch {
 		case err == nil:
+			took = f.clock().Sub(first)
 			f.well(keeping)
-			return nil
+			return took, nil
 		case ctx.Err() != nil:
-			return ctx.Err()
+			return 0, ctx.Err()
 		case errors.Is(err, store.ErrDecision) || f.o.Once && time.Since(begin) > patientOnce:
-			return err
+			return 0, err
 		}
 		f.trouble(keeping, err)
 		sleep(ctx, wait)

@@ -18,8 +18,9 @@ import (
 
 // follower follows one log. Its goroutine reads what another has cut into lines.
 type follower struct {
-	log string
-	o   *Options
+	log   string
+	o     *Options
+	clock func() time.Time // by which transactions are timed
 
 	plan    *plan.Plan
 	wants   *wants // of plan
@@ -47,7 +48,7 @@ type pending struct {
 }
 
 func newFollower(log string, o *Options) *follower {
-	return &follower{log: log, o: o, most: leastKept, said: Status{Log: log}}
+	return &follower{log: log, o: o, clock: time.Now, most: leastKept, said: Status{Log: log}}
 }
 
 // run follows the log until ctx ends.
