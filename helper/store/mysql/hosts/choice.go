@@ -35,6 +35,10 @@ type candidate struct {
 	ended   time.Time // and when that ended
 	stood   bool      // that one took long, or came after one that failed
 	failed  time.Time // when the last trial ended that it failed
+
+	followed time.Time // when it last showed a row that was written at the host in use
+	kept     bool      // it was being written to by others when it was seen again, and still is
+	lacks    bool      // it did not follow the host that was in use last when that was left
 }
 
 // choice decides which host is used. It is a pure machine: it is told what was found and when, and
@@ -51,12 +55,16 @@ type candidate struct {
 //     a lost connection, and wherever no commit was seen for some looks, for it may be cut off while nobody writes.
 //   - A host that failed its trial is barred until it passes another one, whatever it says of itself.
 //   - Nothing is used before all the hosts that come earlier have been looked at.
+//   - A host that does not follow the host in use lacks what was written there, and is not gone back to
+//     (follow.go says how that is known).
 type choice struct {
 	every time.Duration // between two looks at a host
 	lasts time.Duration // how long a trial entitles the host that passed it to be used: longer than a look and a trial take
 	hosts []candidate
 	used  int       // -1: none
 	since time.Time // since when used is what it is
+	lag   lag       // the writes that were seen at the host in use
+	node  bool      // the host that is in use, or was last, is a Galera node
 }
 
 func newChoice(n int, every, lasts time.Duration, now time.Time) *choice {
@@ -76,9 +84,12 @@ const (
 func (c *choice) reported(i int, r report, now time.Time) {
 	h := &c.hosts[i]
 	if r.version == "" {
-		r.version = h.version // it is worth knowing while the host is away, too
+		// It is worth knowing while the host is away, too.
+		r.version, r.galera, r.table = h.version, h.galera, h.table
 	}
+	first := h.since.IsZero()
 	h.report = r
+	c.track(i, first, now)
 	switch {
 	case h.state != well:
 		h.since, h.passed = time.Time{}, time.Time{}
@@ -112,7 +123,7 @@ func (c *choice) wants(i int, now time.Time) trial {
 		if !h.suspect.IsZero() || !c.commits(h) {
 			return writing
 		}
-	case h.state != well:
+	case h.state != well, c.outrun(i, now):
 	case h.barred != "":
 		if now.Sub(h.failed) >= c.every || c.inTheWay(i, now) {
 			return newcoming
@@ -162,7 +173,7 @@ func (c *choice) waits(j int) bool {
 // commit again all at once, and the first of them is to be used, though another was tried sooner.
 func (c *choice) precedes(i, j int) bool {
 	h, later := &c.hosts[i], &c.hosts[j]
-	return c.used < 0 && h.state == well && h.barred != "" && later.stood && h.failed.Before(later.ended)
+	return c.used < 0 && h.state == well && h.barred != "" && (!c.behind(i) || c.behind(j)) && later.stood && h.failed.Before(later.ended)
 }
 
 // eligible says whether a host that is not in use may be.
@@ -171,8 +182,9 @@ func (c *choice) eligible(i int) bool {
 }
 
 // target is the host that should be used, if it passes its trial; -1 for none, or none as long as
-// an earlier one was not looked at.
+// an earlier one was not looked at. Where none is in use, one that lacks what the last one had comes after all others.
 func (c *choice) target(now time.Time) int {
+	last := -1
 	for i := range c.hosts {
 		h := &c.hosts[i]
 		switch {
@@ -181,11 +193,15 @@ func (c *choice) target(now time.Time) int {
 		case h.state == pending && c.used < 0:
 			return -1
 		case !c.eligible(i):
-		case c.used < 0 || now.Sub(h.since) >= steadyLooks*c.every:
+		case c.used < 0 && c.behind(i):
+			if last < 0 {
+				last = i
+			}
+		case c.used < 0 || now.Sub(h.since) >= steadyLooks*c.every && !c.outrun(i, now):
 			return i
 		}
 	}
-	return -1
+	return last
 }
 
 // finished takes what came of a trial that began at that time; why is "" where it was passed.
@@ -193,7 +209,7 @@ func (c *choice) finished(i int, began time.Time, why string, now time.Time) {
 	h := &c.hosts[i]
 	h.running = false
 	if why != "" {
-		h.barred, h.failed, h.since = why, now, time.Time{}
+		h.barred, h.failed, h.since, h.kept = why, now, time.Time{}, false
 		return
 	}
 	h.stood = h.barred != "" || now.Sub(began) > c.every/2
@@ -210,6 +226,7 @@ func (c *choice) finished(i int, began time.Time, why string, now time.Time) {
 func (c *choice) decide(now time.Time) bool {
 	used := c.used
 	if used >= 0 && c.hosts[used].lost() != "" {
+		c.left(now)
 		c.used = -1
 	}
 	if t := c.target(now); t >= 0 && t != c.used && c.fresh(&c.hosts[t], now) && !c.waits(t) {
@@ -223,6 +240,7 @@ func (c *choice) decide(now time.Time) bool {
 		c.hosts[used].suspect, c.hosts[used].passed = time.Time{}, time.Time{}
 	}
 	c.since = now
+	c.entered()
 	return true
 }
 
@@ -248,7 +266,7 @@ func (c *choice) settled() bool {
 func (h *candidate) refuses() bool { return h.refused || h.state == well && h.barred != "" && h.denied }
 
 // use is the word for what a host is used for, and why it cannot be.
-func (c *choice) use(i int) (use, why string) {
+func (c *choice) use(i int, now time.Time) (use, why string) {
 	h := &c.hosts[i]
 	switch {
 	case i == c.used:
@@ -259,6 +277,8 @@ func (c *choice) use(i int) (use, why string) {
 		return store.HostAway, h.why
 	case h.state != well:
 		return store.HostUnready, h.why
+	case c.outrun(i, now):
+		return store.HostUnready, doesNotFollow
 	case h.barred != "":
 		return store.HostUnready, h.barred
 	}

@@ -23,7 +23,7 @@ func TestFirstThatIsWell(t *testing.T) {
 	w.run(time.Second)
 	w.uses(3, 1)
 	for i, want := range []string{store.HostAway, store.HostUnready, store.HostUnready, store.HostInUse} {
-		if use, _ := w.c.use(i); use != want {
+		if use, _ := w.c.use(i, w.now); use != want {
 			t.Errorf("host %d is %q, want %q", i, use, want)
 		}
 	}
@@ -41,6 +41,7 @@ func TestNotYetLookedAt(t *testing.T) {
 
 func TestFailoverAndFailback(t *testing.T) {
 	w := newWorld(t, well, well)
+	w.cluster()
 	w.run(10 * time.Second)
 	w.hosts[0].state = away
 	w.fails()
@@ -59,6 +60,7 @@ func TestFailoverAndFailback(t *testing.T) {
 // TestFlapping: a host that is never well for long is not gone back to.
 func TestFlapping(t *testing.T) {
 	w := newWorld(t, away, well)
+	w.cluster()
 	w.run(2 * time.Second)
 	w.uses(1, 1)
 	for range 20 {
@@ -75,6 +77,7 @@ func TestFlapping(t *testing.T) {
 func TestCutOff(t *testing.T) {
 	for _, failing := range []bool{true, false} {
 		w := newWorld(t, well, well)
+		w.cluster()
 		w.run(10 * time.Second)
 		w.hosts[0].hangs = true
 		limit := 5 * time.Second
@@ -84,7 +87,7 @@ func TestCutOff(t *testing.T) {
 		}
 		w.run(limit)
 		w.uses(1, 3)
-		if use, why := w.c.use(0); use != store.HostUnready || why != "it hangs" {
+		if use, why := w.c.use(0, w.now); use != store.HostUnready || why != "it hangs" {
 			t.Errorf("the host that hangs is %q (%s)", use, why)
 		}
 		w.run(time.Minute)
@@ -100,6 +103,7 @@ func TestCutOff(t *testing.T) {
 func TestAllStandStill(t *testing.T) {
 	for _, offset := range []time.Duration{0, 300, 600, 900} {
 		w := newWorld(t, well, well, well)
+		w.cluster()
 		w.run(10*time.Second + offset*time.Millisecond)
 		w.uses(0, 1)
 		for _, h := range w.hosts {
@@ -174,6 +178,7 @@ func TestDoubtDuringTrial(t *testing.T) {
 // TestDonor: a node that gives its state to another goes on where it is in use, and is not moved to.
 func TestDonor(t *testing.T) {
 	w := newWorld(t, well, well)
+	w.cluster()
 	w.run(10 * time.Second)
 	w.hosts[0].state = donor
 	w.run(10 * time.Second)
@@ -210,4 +215,120 @@ func TestSettled(t *testing.T) {
 	if !w.c.settled() {
 		t.Error("not settled, though both have answered")
 	}
+}
+
+// TestDoesNotFollow: a host that lacks what was written at the host in use is not gone back to, until it is
+// seen to have it; and it is used where there is nothing else.
+func TestDoesNotFollow(t *testing.T) {
+	lost := func(states ...state) *world {
+		w := newWorld(t, states...)
+		w.run(10 * time.Second)
+		w.hosts[0].state = away
+		w.fails()
+		w.run(10 * time.Second)
+		w.uses(1, 3)
+		w.hosts[0].state = well
+		return w
+	}
+	stays := func(w *world) {
+		t.Helper()
+		if use, why := w.c.use(0, w.now); use != store.HostUnready || why != doesNotFollow {
+			t.Errorf("the first host is %q (%s), want it not to follow", use, why)
+		}
+	}
+	for name, row := range map[string]func(w *world) time.Time{
+		"an old row":    func(w *world) time.Time { return w.hosts[0].row },
+		"no row":        func(*world) time.Time { return time.Time{} },
+		"a row to come": func(w *world) time.Time { return w.now.Add(time.Hour) },
+	} {
+		w := lost(well, well)
+		w.hosts[0].row = row(w)
+		trials := w.hosts[0].trials
+		w.run(time.Minute)
+		w.uses(1, 3)
+		stays(w)
+		if w.hosts[0].trials != trials {
+			t.Errorf("%s: it was written to", name)
+		}
+		w.hosts[0].follows = 2
+		w.run(10 * time.Second)
+		w.uses(0, 4)
+		if w.c.behind(0) {
+			t.Errorf("%s: it is gone back to, and said to be behind", name)
+		}
+	}
+
+	// It followed once, and has stopped.
+	w := lost(well, well)
+	w.hosts[0].state = unready // as a replica is that is read-only
+	w.hosts[0].follows = 2
+	w.run(20 * time.Second)
+	w.hosts[0].follows = 0
+	w.run(20 * time.Second)
+	w.hosts[0].state = well
+	w.run(time.Minute)
+	w.uses(1, 3)
+	stays(w)
+
+	// The host in use goes: what is behind is better than nothing.
+	w.hosts[1].state = away
+	w.fails()
+	w.run(time.Second)
+	w.uses(0, 5)
+	if !w.c.behind(0) {
+		t.Error("it is not said that it may be behind")
+	}
+
+	// But not better than one that followed.
+	w = lost(well, well, well)
+	w.hosts[2].follows = 2
+	w.run(20 * time.Second)
+	w.hosts[1].state = away
+	w.fails()
+	w.run(time.Second)
+	w.uses(2, 5)
+	if w.c.behind(2) || !w.c.behind(0) {
+		t.Error("it is the third that followed, and the first that did not")
+	}
+}
+
+// TestRowOfBefore: a row that the host in use had when it came into use says nothing of who follows it.
+func TestRowOfBefore(t *testing.T) {
+	w := newWorld(t, away, well)
+	w.run(time.Second)
+	row := w.now
+	w.c.lag.begin(row.UnixMilli())
+	for range 20 {
+		for i := range w.hosts {
+			w.c.reported(i, report{state: well, table: true, version: "10.11.19-MariaDB", row: row.UnixMilli(), clock: w.now.UnixMicro()}, w.now)
+		}
+		w.now = w.now.Add(time.Second)
+	}
+	if w.c.follows(0, w.now) {
+		t.Error("the same old row on both was taken for a proof")
+	}
+}
+
+// TestAlone: an exipold that alone did not reach the first host joins the others there, who go on to write to it; but
+// nobody follows one that comes later.
+func TestAlone(t *testing.T) {
+	w := newWorld(t, well, well)
+	w.hosts[0].others = true
+	w.run(10 * time.Second)
+	w.hosts[0].state = away
+	w.fails()
+	w.run(20 * time.Second)
+	w.uses(1, 3)
+	w.hosts[0].state = well
+	w.run(10 * time.Second)
+	w.uses(0, 4)
+
+	w.hosts[0].state, w.hosts[0].others = away, false
+	w.run(20 * time.Second)
+	w.uses(1, 6)
+	w.hosts[0].state = well
+	w.run(5 * time.Second)
+	w.hosts[0].others = true
+	w.run(time.Minute)
+	w.uses(1, 6)
 }

@@ -23,7 +23,7 @@ func (h *Hosts) seen(host *Host, r report, s sample) trial {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()
-	before, _ := h.choice.use(host.n)
+	before, _ := h.use(host.n, now)
 	first := h.choice.hosts[host.n].state == pending
 	h.choice.reported(host.n, r, now)
 	if !s.server.IsZero() {
@@ -32,11 +32,10 @@ func (h *Hosts) seen(host *Host, r report, s sample) trial {
 	host.flow.add(r, now)
 	h.decide(host, now)
 	if !first || r.state != well {
-		h.sayUse(host.n, before, first)
+		h.sayUse(host.n, before, first, now)
 	}
 	if host.n == h.choice.used {
 		h.clock.set(host.clock.best)
-		h.lag.add(r.row)
 	}
 	h.slow.Store(h.lags())
 	return h.choice.begin(host.n, now)
@@ -50,11 +49,11 @@ func (h *Hosts) tried(host *Host, began time.Time, err error) {
 	if err != nil {
 		why = "a small write does not commit there: " + words(err, h.trialTimeout())
 	}
-	before, _ := h.choice.use(host.n)
+	before, _ := h.use(host.n, now)
 	h.choice.finished(host.n, began, why, now)
 	h.choice.hosts[host.n].denied = errors.Is(Classify(err), store.ErrRefused)
 	h.decide(host, now)
-	h.sayUse(host.n, before, false)
+	h.sayUse(host.n, before, false, now)
 }
 
 // decide lets the choice decide, makes it so, and has those other hosts looked at that it wants to try. The
@@ -96,7 +95,6 @@ func (h *Hosts) decide(looked *Host, now time.Time) {
 func (h *Hosts) arrive(host *Host, was *current) {
 	host.open()
 	h.clock.set(host.clock.best)
-	h.lag.forget()
 	if h.last >= 0 && h.last != host.n {
 		h.moves.Add(1)
 	}
@@ -109,6 +107,10 @@ func (h *Hosts) arrive(host *Host, was *current) {
 		}
 	}
 	h.config.Log.Log(context.Background(), level, "database host in use", about...)
+	if h.last >= 0 && h.last != host.n && h.choice.behind(host.n) {
+		h.config.Log.Warn("database host may be behind: it was not seen to follow the one that was in use before",
+			"host", host.name, "before", h.hosts[h.last].name)
+	}
 	h.last, h.silent = host.n, false
 	h.become(&current{host: host, move: was.move + 1})
 }
@@ -132,7 +134,7 @@ func (h *Hosts) none(was *current) {
 func (h *Hosts) why() string {
 	all := make([]string, len(h.hosts))
 	for i, host := range h.hosts {
-		_, why := h.choice.use(i)
+		_, why := h.use(i, time.Now())
 		if why == "" {
 			why = "it is tried"
 		}
@@ -141,9 +143,18 @@ func (h *Hosts) why() string {
 	return strings.Join(all, "; ")
 }
 
+// use is the word for what a host is used for, and why it cannot be, with the names of hosts. The lock is held.
+func (h *Hosts) use(i int, now time.Time) (use, why string) {
+	use, why = h.choice.use(i, now)
+	if why == doesNotFollow {
+		why = fmt.Sprintf("%s (%s): make it its replica first", doesNotFollow, h.hosts[h.choice.used].name)
+	}
+	return use, why
+}
+
 // sayUse logs what has become of a host that is not in use, where there are others. The lock is held.
-func (h *Hosts) sayUse(i int, before string, first bool) {
-	use, why := h.choice.use(i)
+func (h *Hosts) sayUse(i int, before string, first bool, now time.Time) {
+	use, why := h.use(i, now)
 	if len(h.hosts) == 1 || use == before && !first || use == store.HostInUse || before == store.HostInUse {
 		return
 	}

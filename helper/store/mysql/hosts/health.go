@@ -20,13 +20,14 @@ const (
 // that has an older one.
 type lag struct {
 	written []int64 // Unix milliseconds, ascending
+	before  int64   // what the row was when the host came into use
 }
 
 // kept is how many writes of the row are remembered.
 const kept = 16
 
 func (l *lag) add(row int64) {
-	if row == 0 || len(l.written) > 0 && row <= l.written[len(l.written)-1] {
+	if row == 0 || row == l.before || len(l.written) > 0 && row <= l.written[len(l.written)-1] {
 		return
 	}
 	l.written = append(l.written, row)
@@ -35,10 +36,17 @@ func (l *lag) add(row int64) {
 	}
 }
 
-func (l *lag) forget() { l.written = nil }
+// begin forgets all writes: a host comes into use, where the row is that one.
+func (l *lag) begin(row int64) { l.written, l.before = nil, row }
+
+// has says whether the row is of a write that was seen at the host in use since it came into use.
+func (l *lag) has(row int64) bool {
+	_, found := slices.BinarySearch(l.written, row)
+	return found
+}
 
 // of is how far behind the host is that has this row, at now of the host in use (Unix milliseconds): for as long
-// as the first write that it lacks has been there, as far as is known.
+// as the first write that it lacks has been there, as far as is known. Zero may also mean that nothing is known.
 func (l *lag) of(row, now int64) time.Duration {
 	if row == 0 || len(l.written) == 0 {
 		return 0
@@ -98,7 +106,7 @@ func (h *Hosts) behind(i int) time.Duration {
 	if used < 0 || i == used || c.state == pending || c.state == away {
 		return 0
 	}
-	return h.lag.of(c.row, h.choice.hosts[used].clock/1000)
+	return h.choice.lag.of(c.row, h.choice.hosts[used].clock/1000)
 }
 
 // Health is how well the hosts are, as they were at the last look.
@@ -117,7 +125,7 @@ func (h *Hosts) Health() store.Health {
 	}
 	for i, host := range h.hosts {
 		c := &h.choice.hosts[i]
-		use, why := h.choice.use(i)
+		use, why := h.use(i, now)
 		health.Hosts = append(health.Hosts, store.HostHealth{
 			Host: host.name, Use: use, Why: why, Version: c.version, Cluster: c.cluster, Lag: h.behind(i),
 		})

@@ -34,7 +34,6 @@ type Hosts struct {
 
 	mu      sync.Mutex
 	choice  *choice
-	lag     lag
 	changed chan struct{} // closed with the next change of current
 	last    int           // the host that was in use last, -1
 	silent  bool          // that none can be used was said

@@ -15,7 +15,11 @@ import (
 
 // pair is two servers with the same database, and no replication between them.
 func pair(t *testing.T, options ...mysqltest.Option) (first, second *mysqltest.Server, made plan.Store) {
-	first, second = mysqltest.Start(t, options...), mysqltest.Start(t)
+	return pairOf(t, mysqltest.Start(t, options...), mysqltest.Start(t))
+}
+
+func pairOf(t *testing.T, one, other *mysqltest.Server) (first, second *mysqltest.Server, made plan.Store) {
+	first, second = one, other
 	made = database(first)
 	password, err := ReadPassword(made.PasswordFile)
 	if err != nil {
@@ -60,33 +64,47 @@ func TestFailoverToAnotherServer(t *testing.T) {
 			t.Errorf("health %+v", h)
 		}
 		first.Start()
-		back := time.Now()
-		await(t, "the first host to be a standby", func() bool { return b.Health().Hosts[0].Use == store.HostStandby })
-		await(t, "the first host to be in use again", uses(first))
-		if took := time.Since(back); took < steadyLooks*quick-20*time.Millisecond {
-			t.Errorf("it was gone back to after %s, want it well for %s first", took, steadyLooks*quick)
+		await(t, "the first host to be refused", func() bool { return b.Health().Hosts[0].Use == store.HostUnready })
+		if why := b.Health().Hosts[0].Why; why != "it does not follow the host in use ("+second.Addr()+"): make it its replica first" {
+			t.Errorf("the first host is not gone back to, for %s", why)
 		}
+		// Long enough that it would be gone back to otherwise.
+		for end := time.Now().Add(4 * steadyLooks * quick); time.Now().Before(end); time.Sleep(quick) {
+			if !uses(second)() || b.Health().Hosts[0].Use != store.HostUnready {
+				t.Fatalf("the first host is gone back to, though it lacks what was written: %+v", b.Health())
+			}
+		}
+		second.Kill()
+		_ = b.exec("SELECT 1")
+		await(t, "the first host to be in use, for there is no other", uses(first))
+		second.Start()
+		await(t, "the second host to be a standby", func() bool { return b.Health().Hosts[1].Use == store.HostStandby })
 		await(t, "the call of OnMove", func() bool { return moves.Load() >= before+2*int64(i+1) })
 		// What is left of the store's at the second server is the connection by which it is looked at.
 		await(t, "the connections to close", func() bool { return connections(t, second, made.User) == "1" })
 	}
-	if n := b.logged("database host can be used"); n != 2 {
-		t.Errorf("that the first host is well again was said %d times, want 2:\n%s", n, b.log)
+	if n := b.logged("database host may be behind: it was not seen to follow the one that was in use before"); n != 4 {
+		t.Errorf("that a host may be behind was said %d times, want 4:\n%s", n, b.log)
 	}
 }
 
 // TestReplica: a replica of the host in use is not written to, and what it lags behind is known, until an
-// administrator promotes it.
+// administrator promotes it. The old primary is gone back to when it has become the replica of the new one.
 func TestReplica(t *testing.T) {
 	t.Parallel()
-	first, second, made := pair(t, mysqltest.WithArgs("--server-id=1", "--log-bin=binlog", "--binlog-format=ROW"))
-	first.Exec("CREATE USER replica@'%' IDENTIFIED BY 'replica'")
-	first.Exec("GRANT REPLICATION SLAVE ON *.* TO replica@'%'")
-	first.Exec("RESET MASTER")
-	host, port, _ := strings.Cut(first.Addr(), ":")
-	second.Exec("SET GLOBAL server_id = 2")
-	second.Exec("CHANGE MASTER TO MASTER_HOST = '" + host + "', MASTER_PORT = " + port + ", MASTER_USER = 'replica', MASTER_PASSWORD = 'replica'")
-	second.Exec("START SLAVE")
+	binlog := []string{"--log-bin=binlog", "--binlog-format=ROW"}
+	first, second, made := pairOf(t, mysqltest.Start(t, mysqltest.WithArgs(append(binlog, "--server-id=1")...)),
+		mysqltest.Start(t, mysqltest.WithArgs(append(binlog, "--server-id=2")...)))
+	// follow makes one the replica of another, from now on: what both have is the same.
+	follow := func(replica, primary *mysqltest.Server) {
+		primary.Exec("CREATE USER IF NOT EXISTS replica@'%' IDENTIFIED BY 'replica'")
+		primary.Exec("GRANT REPLICATION SLAVE ON *.* TO replica@'%'")
+		primary.Exec("RESET MASTER")
+		host, port, _ := strings.Cut(primary.Addr(), ":")
+		replica.Exec("CHANGE MASTER TO MASTER_HOST = '" + host + "', MASTER_PORT = " + port + ", MASTER_USER = 'replica', MASTER_PASSWORD = 'replica'/*M! , MASTER_USE_GTID = no */")
+		replica.Exec("START SLAVE")
+	}
+	follow(second, first)
 	second.ReadOnly()
 	b := ready(t, made)
 	row := func(s *mysqltest.Server) string {
@@ -104,6 +122,11 @@ func TestReplica(t *testing.T) {
 	}
 	second.Exec("START SLAVE SQL_THREAD")
 	await(t, "the replica to catch up", func() bool { return !b.Slow() && b.Health().Hosts[1].Lag < lagging })
+	await(t, "the replica to be seen to follow", func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return b.choice.follows(1, time.Now())
+	})
 	first.Kill()
 	if err := b.away(); !errors.Is(err, store.ErrAway) || !strings.Contains(err.Error(), "read-only") {
 		t.Errorf("%v, want both reasons", err)
@@ -114,6 +137,25 @@ func TestReplica(t *testing.T) {
 		h, err := b.Use(context.Background())
 		return err == nil && h.Addr() == second.Addr()
 	})
+	if n := b.logged("database host may be behind: it was not seen to follow the one that was in use before"); n != 0 {
+		t.Errorf("it is said of a replica that it may be behind:\n%s", b.log)
+	}
+	first.Start()
+	await(t, "the old primary to be refused", func() bool {
+		h := b.Health().Hosts[0]
+		return h.Use == store.HostUnready && strings.Contains(h.Why, "make it its replica first")
+	})
+	if b.use().Addr() != second.Addr() {
+		t.Error("the old primary is gone back to")
+	}
+	follow(first, second)
+	await(t, "the old primary to be in use again", func() bool {
+		h, err := b.Use(context.Background())
+		return err == nil && h.Addr() == first.Addr()
+	})
+	if row(first) == "" || b.Health().Moves != 2 {
+		t.Errorf("health %+v", b.Health())
+	}
 }
 
 // TestClocks: Now is the time of the host in use, whatever this host's clock says, and another host's after a move.

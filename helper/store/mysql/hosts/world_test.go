@@ -19,9 +19,11 @@ type world struct {
 
 type worldHost struct {
 	state    state
-	hangs    bool      // its commits do not come back
-	others   bool      // other exipolds write the row
-	notable  bool      // there is no table yet
+	hangs    bool // its commits do not come back
+	others   bool // other exipolds write the row
+	notable  bool // there is no table yet
+	follows  int  // of whose row it has a copy, as a replica has, counted from one; 0: nobody's
+	galera   bool
 	row      time.Time // when it was written last
 	next     time.Time // the next look
 	began    time.Time // of the trial under way
@@ -40,6 +42,13 @@ func newWorld(t *testing.T, states ...state) *world {
 		w.hosts = append(w.hosts, &worldHost{state: s, next: now.Add(time.Duration(len(states)-i) * 50 * time.Millisecond)})
 	}
 	return w
+}
+
+// cluster makes the hosts nodes of a Galera cluster.
+func (w *world) cluster() {
+	for _, h := range w.hosts {
+		h.galera = true
+	}
 }
 
 // run lets the time pass.
@@ -74,7 +83,13 @@ func (w *world) host(i int, h *worldHost) {
 	if w.now.Before(h.next) {
 		return
 	}
-	r := report{state: h.state, clock: w.now.UnixMicro(), table: !h.notable}
+	if h.follows > 0 && h.state != away {
+		h.row = w.hosts[h.follows-1].row
+	}
+	r := report{state: h.state, clock: w.now.UnixMicro(), table: !h.notable, galera: h.galera}
+	if h.state != away {
+		r.version = "10.11.19-MariaDB"
+	}
 	if h.state != well {
 		r.why = fmt.Sprintf("state %d", h.state)
 	}
