@@ -109,7 +109,7 @@ var words = map[string]string{
 	"copying": module + "helper/store/copying", "hosts": module + "helper/store/mysql/hosts",
 	"recent": module + "helper/recent", "dns": module + "helper/dns",
 	"follow": module + "helper/follow", "mainlog": module + "helper/mainlog", "queue": module + "helper/queue",
-	"go-sql-driver": "github.com/go-sql-driver/mysql", "unprivileged": module + "internal/unprivileged",
+	"go-sql-driver": "github.com/go-sql-driver/mysql", "unprivileged": module + "internal/unprivileged", "owner": module + "helper/owner",
 	"renameio": "github.com/google/renameio/v2", "spf": "blitiri.com.ar/go/spf",
 	"dnsmessage": "golang.org/x/net/dns/dnsmessage", "publicsuffix": "golang.org/x/net/publicsuffix",
 }

@@ -30,6 +30,19 @@ func (h *Helper) keepSeen(ctx context.Context) {
 		times++
 		h.seen(ctx)
 	})
+	h.leave(context.WithoutCancel(ctx))
+}
+
+// leave tells the store that this gateway has ended as it should: who copies the store need not wait to see
+// whether it is still there.
+func (h *Helper) leave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	h.beat.Lock()
+	defer h.beat.Unlock()
+	if err := h.o.Store.LeaveGateway(ctx, h.o.Gateway, h.started.UnixMilli()); err != nil {
+		h.o.Log.Debug("the store does not know that this gateway has ended", "error", err)
+	}
 }
 
 // seen tells the store once.

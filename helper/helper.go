@@ -39,6 +39,7 @@ type Store interface {
 	Lease(ctx context.Context, name, holder string, lasts time.Duration) (held bool, err error)
 	Yield(ctx context.Context, name, holder string) error
 	SeeGateway(ctx context.Context, g store.Gateway) error
+	LeaveGateway(ctx context.Context, name string, started int64) error
 	Gateways(ctx context.Context) ([]store.Gateway, error)
 }
 

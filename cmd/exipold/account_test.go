@@ -168,7 +168,7 @@ func TestInherit(t *testing.T) {
 		t.Fatal(code)
 	}
 	p := testplan.New(dir)
-	s, err := openStore(t.Context(), p, sqlite.Options{Create: true})
+	s, err := openStore(t.Context(), p, storeOptions{create: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"exipol/cmd/internal/cli"
 	"exipol/generator/plan"
 	"exipol/helper/engine"
-	"exipol/helper/store/sqlite"
+	"exipol/helper/store"
 )
 
 func allowCommand() *cobra.Command {
@@ -54,7 +54,7 @@ func allowAddCommand(file *string) *cobra.Command {
   exipold allow add --sender '*@partner.example' --policy greylist.inbound --until 2027-03-01 --why migration`,
 		Args: cobra.NoArgs,
 		RunE: cli.Action(func(cmd *cobra.Command, _ []string) error {
-			a := engine.Allowance{Policy: policy, Owner: saidBy(by), Why: end.why, Made: time.Now().UnixMilli()}
+			a := engine.Allowance{Policy: policy, Owner: saidBy(by), Why: end.why}
 			for field, value := range fields {
 				if cmd.Flags().Changed(field) {
 					a.Field, a.Pattern = field, *value
@@ -64,19 +64,26 @@ func allowAddCommand(file *string) *cobra.Command {
 			if a.Pattern, err = pattern(a.Field, a.Pattern); err != nil {
 				return err
 			}
-			if a.Until, err = end.moment(time.Now()); err != nil {
+			if _, err = end.moment(time.Now()); err != nil { // before anything else is asked
 				return err
 			}
-			return withStore(cmd, *file, func(ctx context.Context, p *plan.Plan, s *sqlite.Store) error {
+			return withStore(cmd, *file, func(ctx context.Context, p *plan.Plan, s store.Store) error {
 				if policy != "" {
 					if err := helperPolicy(p, policy); err != nil {
 						return err
 					}
 				}
+				now := s.Now()
+				a.Made = now.UnixMilli()
+				var err error
+				if a.Until, err = end.moment(now); err != nil {
+					return err
+				}
 				id, err := s.Allow(ctx, a)
 				if err != nil {
 					return err
 				}
+				takeUp(ctx, p)
 				fmt.Fprintln(cmd.OutOrStdout(), id)
 				fmt.Fprintf(cmd.ErrOrStderr(), "exipold: %s %s is exempt from %s, %s (entry %d), in force within two seconds\n",
 					a.Field, readable(a.Pattern), cmp.Or(policy, "all policies that exipold judges"), ends(a.Until), id)
@@ -106,8 +113,8 @@ func allowListCommand(file *string) *cobra.Command {
 		Example: `  exipold allow list --json`,
 		Args:    cobra.NoArgs,
 		RunE: cli.Action(func(cmd *cobra.Command, _ []string) error {
-			return withStore(cmd, *file, func(ctx context.Context, _ *plan.Plan, s *sqlite.Store) error {
-				r, err := s.Runtime(ctx, time.Now().UnixMilli())
+			return withStore(cmd, *file, func(ctx context.Context, _ *plan.Plan, s store.Store) error {
+				r, err := s.Runtime(ctx, s.Now().UnixMilli())
 				if err != nil {
 					return err
 				}
@@ -142,7 +149,8 @@ func allowRemoveCommand(file *string) *cobra.Command {
 				}
 				ids = append(ids, id)
 			}
-			return withStore(cmd, *file, func(ctx context.Context, _ *plan.Plan, s *sqlite.Store) error {
+			return withStore(cmd, *file, func(ctx context.Context, p *plan.Plan, s store.Store) error {
+				defer takeUp(ctx, p)
 				for _, id := range ids {
 					found, err := s.Disallow(ctx, id)
 					if err == nil && !found {

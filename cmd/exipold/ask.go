@@ -17,7 +17,7 @@ import (
 	"exipol/helper/engine"
 	"exipol/helper/pools"
 	"exipol/helper/single"
-	"exipol/helper/store/sqlite"
+	"exipol/helper/store"
 )
 
 // askFields are the fields of a question that can be given.
@@ -47,17 +47,20 @@ a limit counts more than one.`,
   exipold ask limit.stolen_password auth=bob@example.com`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: cli.Action(func(cmd *cobra.Command, args []string) error {
-			now := time.Now()
+			var now time.Time
 			if moment != "" {
 				var err error
 				if now, err = time.Parse(time.RFC3339, moment); err != nil {
 					return cli.WrongUsage("--now %s: a moment as in 2027-03-01T12:00:00Z belongs there", moment)
 				}
 			}
-			return withStore(cmd, file, func(ctx context.Context, p *plan.Plan, s *sqlite.Store) error {
+			return withStore(cmd, file, func(ctx context.Context, p *plan.Plan, s store.Store) error {
 				e, q, err := askOne(p, args[0], args[1:])
 				if err != nil {
 					return err
+				}
+				if now.IsZero() {
+					now = s.Now()
 				}
 				r, err := s.Runtime(ctx, now.UnixMilli())
 				if err != nil {
@@ -79,7 +82,7 @@ a limit counts more than one.`,
 }
 
 // decide asks the engine, and looks up what it needs to know.
-func decide(ctx context.Context, p *plan.Plan, state string, s *sqlite.Store, e *engine.Engine, q wire.Question, now time.Time, r *engine.Runtime) (engine.Decision, []factFound, error) {
+func decide(ctx context.Context, p *plan.Plan, state string, s store.Store, e *engine.Engine, q wire.Question, now time.Time, r *engine.Runtime) (engine.Decision, []factFound, error) {
 	live := engine.Live{Runtime: r, Explain: true}
 	if len(p.Pools) > 0 {
 		used, err := poolsInUse(p, state)

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,7 +14,6 @@ import (
 	"exipol/helper/desk"
 	"exipol/helper/engine"
 	"exipol/helper/store"
-	"exipol/helper/store/sqlite"
 )
 
 // caseFlags are those that the commands about cases share.
@@ -51,8 +49,8 @@ removed, by exipold desk on each gateway that has some; where it does not run, t
 }
 
 // withCases runs f on the store, where the plan has cases at all.
-func withCases(cmd *cobra.Command, flags *caseFlags, f func(ctx context.Context, p *plan.Plan, s *sqlite.Store) error) error {
-	return withStore(cmd, flags.plan, func(ctx context.Context, p *plan.Plan, s *sqlite.Store) error {
+func withCases(cmd *cobra.Command, flags *caseFlags, f func(ctx context.Context, p *plan.Plan, s store.Store) error) error {
+	return withStore(cmd, flags.plan, func(ctx context.Context, p *plan.Plan, s store.Store) error {
 		err := f(ctx, p, s)
 		if errors.Is(err, store.ErrMissing) && !desk.Needed(p) {
 			return errors.New("no policy of this plan blocks or notifies anybody, so there are no cases")
@@ -80,8 +78,8 @@ func (f *caseFlags) complete(one bool) cobra.CompletionFunc {
 		if one && len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		err := withStore(cmd, f.plan, func(ctx context.Context, _ *plan.Plan, s *sqlite.Store) error {
-			cases, err := s.Cases(ctx, store.CaseFilter{Now: time.Now().UnixMilli()})
+		err := withStoreSoon(cmd, f.plan, storeOptions{wait: awayWait}, func(ctx context.Context, _ *plan.Plan, s store.Store) error {
+			cases, err := s.Cases(ctx, store.CaseFilter{Now: s.Now().UnixMilli()})
 			for _, c := range cases {
 				if id := strconv.FormatInt(c.ID, 10); !slices.Contains(args, id) {
 					offers = append(offers, cobra.CompletionWithDesc(id, readable(c.Who)+", "+c.Policy))
@@ -120,7 +118,7 @@ func (d *decided) check() error {
 type idle func(policy string) string
 
 // idlePolicies looks at the plan, and at what was switched off.
-func idlePolicies(ctx context.Context, p *plan.Plan, s *sqlite.Store, now int64) (idle, error) {
+func idlePolicies(ctx context.Context, p *plan.Plan, s store.Store, now int64) (idle, error) {
 	r, err := s.Runtime(ctx, now)
 	return func(policy string) string {
 		i := slices.IndexFunc(p.Limits, func(l plan.Limit) bool { return l.Ref() == policy })

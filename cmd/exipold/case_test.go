@@ -14,14 +14,14 @@ import (
 	"exipol/generator/wire"
 	"exipol/helper"
 	"exipol/helper/engine"
-	"exipol/helper/store/sqlite"
+	"exipol/helper/store"
 )
 
 // deskWorld is a plan with a blocking limit, and its store.
 type deskWorld struct {
 	t         *testing.T
 	dir, plan string
-	store     *sqlite.Store
+	store     store.Store
 	out, err  string
 	bounces   int
 }
@@ -57,10 +57,10 @@ func blockingPlan(p *plan.Plan) {
 	slices.SortFunc(p.Limits, func(a, b plan.Limit) int { return strings.Compare(a.Name, b.Name) })
 }
 
-func newDeskWorld(t *testing.T) *deskWorld {
+func newDeskWorld(t *testing.T, put putStore) *deskWorld {
 	t.Helper()
 	dir := t.TempDir()
-	if err := writePlan(dir, "plan.json", blockingPlan); err != nil {
+	if err := writePlan(dir, "plan.json", func(p *plan.Plan) { blockingPlan(p); put(p) }); err != nil {
 		t.Fatal(err)
 	}
 	return openDeskWorld(t, dir)
@@ -71,13 +71,7 @@ func openDeskWorld(t *testing.T, dir string) *deskWorld {
 	t.Helper()
 	w := &deskWorld{t: t, dir: dir, plan: filepath.Join(dir, "plan.json")}
 	t.Setenv("SUDO_USER", "jane")
-	w.run(0, "migrate", "--plan", w.plan)
-	s, err := sqlite.Open(t.Context(), filepath.Join(w.dir, "exipol.db"), sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
-	w.store = s
+	w.store = openPlanned(t, w.plan)
 	return w
 }
 
@@ -118,8 +112,10 @@ func want(t *testing.T, text string, patterns ...string) {
 	}
 }
 
-func TestCaseOpen(t *testing.T) {
-	w := newDeskWorld(t)
+func TestCaseOpen(t *testing.T) { onEachStore(t, testCaseOpen) }
+
+func testCaseOpen(t *testing.T, put putStore) {
+	w := newDeskWorld(t, put)
 	w.cases(0, "open", "limit.owners", "auth=bob", "--reason", "lost his phone", "--dry-run")
 	want(t, w.err, `^exipold: auth bob would be blocked by limit.owners, tier block, until somebody releases the case\n$`)
 	if w.cases(0, "list"); w.out != "" || !strings.Contains(w.err, "no such cases are open") {
@@ -165,8 +161,10 @@ func TestCaseOpen(t *testing.T) {
 	w.cases(2, "open", "limit.owners", "auth=bob")
 }
 
-func TestCaseListAndShow(t *testing.T) {
-	w := newDeskWorld(t)
+func TestCaseListAndShow(t *testing.T) { onEachStore(t, testCaseListAndShow) }
+
+func testCaseListAndShow(t *testing.T, put putStore) {
+	w := newDeskWorld(t, put)
 	evil := "x;touch y\n\x1b[31mred\u202e"
 	w.cases(0, "open", "limit.owners", "auth="+evil, "--reason", "one", "--gateway", "mx1")
 	w.cases(0, "open", "limit.hosts", "client=192.0.2.1", "login=x", "--reason", "two")
@@ -203,8 +201,10 @@ func TestCaseListAndShow(t *testing.T) {
 	w.run(2, "case", "delete")
 }
 
-func TestCaseDecide(t *testing.T) {
-	w := newDeskWorld(t)
+func TestCaseDecide(t *testing.T) { onEachStore(t, testCaseDecide) }
+
+func testCaseDecide(t *testing.T, put putStore) {
+	w := newDeskWorld(t, put)
 	w.cases(0, "open", "limit.owners", "auth=bob", "--reason", "one", "--gateway", "mx1")
 	w.cases(0, "open", "limit.owners", "user=www-data", "--reason", "two", "--gateway", "mx1")
 	w.hold(1, engine.PutHeld{Gateway: "mx1", Message: "1aaaaa-000000-00", At: 1}, engine.PutHeld{Gateway: "mx2", Message: "1aaaaa-000000-01", At: 1})
@@ -261,8 +261,10 @@ func TestNoCases(t *testing.T) {
 }
 
 // TestCaseWithoutHelper: where no exipold runs, Exim goes by the file of blocks, and what is decided stands there at once.
-func TestCaseWithoutHelper(t *testing.T) {
-	w := newDeskWorld(t)
+func TestCaseWithoutHelper(t *testing.T) { onEachStore(t, testCaseWithoutHelper) }
+
+func testCaseWithoutHelper(t *testing.T, put putStore) {
+	w := newDeskWorld(t, put)
 	p, err := helper.ReadPlan(w.plan)
 	if err != nil {
 		t.Fatal(err)

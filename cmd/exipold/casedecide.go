@@ -12,7 +12,6 @@ import (
 	"exipol/generator/plan"
 	"exipol/helper/desk"
 	"exipol/helper/store"
-	"exipol/helper/store/sqlite"
 )
 
 // decisions are what exipold case release and remove say, for machines.
@@ -91,8 +90,8 @@ func decideCases(cmd *cobra.Command, flags *caseFlags, d *decided, args []string
 	if err != nil {
 		return err
 	}
-	return withCases(cmd, flags, func(ctx context.Context, p *plan.Plan, s *sqlite.Store) error {
-		now := time.Now()
+	return withCases(cmd, flags, func(ctx context.Context, p *plan.Plan, s store.Store) error {
+		now := s.Now()
 		said := decisions{FormatVersion: desk.FormatVersion, DryRun: d.dryRun, Cases: []decision{}}
 		var all []error
 		for _, id := range ids {
@@ -125,7 +124,7 @@ type outcome struct {
 	blocks bool
 }
 
-func decideCase(ctx context.Context, p *plan.Plan, s *sqlite.Store, w store.Decision, dryRun bool, now time.Time) (outcome, error) {
+func decideCase(ctx context.Context, p *plan.Plan, s store.Store, w store.Decision, dryRun bool, now time.Time) (outcome, error) {
 	file, err := s.Case(ctx, w.Case)
 	if err != nil {
 		return outcome{}, err

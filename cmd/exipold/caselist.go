@@ -15,7 +15,6 @@ import (
 	"exipol/generator/plan"
 	"exipol/helper/desk"
 	"exipol/helper/store"
-	"exipol/helper/store/sqlite"
 )
 
 // caseList is what exipold case list says, for machines.
@@ -40,13 +39,13 @@ closed case is kept for 90 days. Whose mail bounces most, exipold status says.`,
   exipold case list --json | jq '.cases[] | select(.held > 0)'`,
 		Args: cobra.NoArgs,
 		RunE: cli.Action(func(cmd *cobra.Command, _ []string) error {
-			return withCases(cmd, flags, func(ctx context.Context, p *plan.Plan, s *sqlite.Store) error {
+			return withCases(cmd, flags, func(ctx context.Context, p *plan.Plan, s store.Store) error {
 				if which.Policy != "" {
 					if err := helperPolicy(p, which.Policy); err != nil {
 						return err
 					}
 				}
-				which.Now = time.Now().UnixMilli()
+				which.Now = s.Now().UnixMilli()
 				if by == "opened" {
 					which.Most = max(most, 0)
 				}
@@ -72,7 +71,7 @@ closed case is kept for 90 days. Whose mail bounces most, exipold status says.`,
 				if err != nil {
 					return err
 				}
-				return printCases(cmd.OutOrStdout(), cases, idle)
+				return printCases(cmd.OutOrStdout(), cases, idle, which.Now)
 			})
 		}),
 	}
@@ -85,23 +84,23 @@ closed case is kept for 90 days. Whose mail bounces most, exipold status says.`,
 	return cmd
 }
 
-func printCases(out io.Writer, cases []store.Case, idle idle) error {
+func printCases(out io.Writer, cases []store.Case, idle idle, now int64) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "CASE\tOPENED\tWHO\tPOLICY/TIER\tHELD\tSTATE")
 	for _, c := range cases {
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s/%s\t%d\t%s\n", c.ID, rfc3339(c.Opened), readable(c.Who), c.Policy, c.Tier, c.Held, caseState(c, idle))
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s/%s\t%d\t%s\n", c.ID, rfc3339(c.Opened), readable(c.Who), c.Policy, c.Tier, c.Held, caseState(c, idle, now))
 	}
 	return w.Flush()
 }
 
-// caseState is how a case stands, in words.
-func caseState(c store.Case, idle idle) string {
+// caseState is how a case stands at now, in words.
+func caseState(c store.Case, idle idle, now int64) string {
 	switch why := idle(c.Policy); {
 	case c.State != store.CaseOpen:
 		return c.State + " " + rfc3339(c.Decided)
 	case c.Blocks && why != "":
 		return "open; blocks nobody, as " + why
-	case c.Blocks && c.Until != 0 && c.Until <= time.Now().UnixMilli():
+	case c.Blocks && c.Until != 0 && c.Until <= now:
 		if c.Held == 0 {
 			return "the block has ended"
 		}
@@ -139,30 +138,30 @@ gateway's queue, and what became of the notices.`,
 			if err != nil {
 				return err
 			}
-			return withCases(cmd, flags, func(ctx context.Context, p *plan.Plan, s *sqlite.Store) error {
+			return withCases(cmd, flags, func(ctx context.Context, p *plan.Plan, s store.Store) error {
 				file, err := s.Case(ctx, ids[0])
 				if err != nil {
 					return err
 				}
-				idle, err := idlePolicies(ctx, p, s, time.Now().UnixMilli())
+				idle, err := idlePolicies(ctx, p, s, s.Now().UnixMilli())
 				if err != nil {
 					return err
 				}
 				if flags.asJSON {
 					return printJSON(cmd.OutOrStdout(), caseFile{desk.FormatVersion, desk.NewFile(file)})
 				}
-				return printCase(cmd.OutOrStdout(), file, idle)
+				return printCase(cmd.OutOrStdout(), file, idle, s.Now().UnixMilli())
 			})
 		}),
 	}
 }
 
-func printCase(out io.Writer, f store.CaseFile, idle idle) error {
+func printCase(out io.Writer, f store.CaseFile, idle idle, now int64) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "case\t%d\n", f.ID)
 	fmt.Fprintf(w, "who\t%s\n", readable(f.Who))
 	fmt.Fprintf(w, "policy\t%s, tier %s\n", f.Policy, f.Tier)
-	fmt.Fprintf(w, "state\t%s\n", caseState(f.Case, idle))
+	fmt.Fprintf(w, "state\t%s\n", caseState(f.Case, idle, now))
 	counted := ""
 	if f.Rate != "" {
 		counted = fmt.Sprintf(": %s, over %s", store.Tally(f.Counted, f.Rate), f.Rate)

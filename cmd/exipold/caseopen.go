@@ -6,14 +6,13 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"exipol/cmd/internal/cli"
 	"exipol/generator/plan"
 	"exipol/helper/desk"
-	"exipol/helper/store/sqlite"
+	"exipol/helper/store"
 )
 
 // caseFields are the fields by which somebody can be named, in the order in which they are listed.
@@ -57,12 +56,12 @@ recipient, login. For the key owner, one of auth, user and relay is enough.`,
 			if err != nil {
 				return err
 			}
-			return withCases(cmd, flags, func(ctx context.Context, p *plan.Plan, s *sqlite.Store) error {
+			return withCases(cmd, flags, func(ctx context.Context, p *plan.Plan, s store.Store) error {
 				l, err := blockingLimit(p, args[0], args[1:])
 				if err != nil {
 					return err
 				}
-				c, err := desk.ByHand(l, who, gateway, saidBy(""), d.reason, time.Now())
+				c, err := desk.ByHand(l, who, gateway, saidBy(""), d.reason, s.Now())
 				if err != nil {
 					return err
 				}

@@ -14,7 +14,6 @@ import (
 	"exipol/generator/plan"
 	"exipol/helper/desk"
 	"exipol/helper/engine"
-	"exipol/helper/store/sqlite"
 )
 
 // checkBlocked sees whether Exim can read the file of the blocks in force, by which it goes while exipold is away.
@@ -125,12 +124,12 @@ const (
 
 // checkNotices says which notices reached nobody.
 func (d *doctor) checkNotices(ctx context.Context) {
-	s, err := sqlite.Open(ctx, d.plan.Store.Path, sqlite.Options{})
+	s, err := openStore(ctx, d.plan, storeOptions{wait: hostsSeen})
 	if err != nil {
 		return // checkStore has said it
 	}
 	defer s.Close()
-	now := time.Now()
+	now := s.Now()
 	told, err := noticesOf(ctx, s, now)
 	if err != nil {
 		return

@@ -25,7 +25,7 @@ func doctored(t *testing.T, s *importSite, settings string) (short string, d doc
 
 func TestSettings(t *testing.T) {
 	t.Parallel()
-	s := newImportSite(t)
+	s := newImportSite(t, func(*plan.Plan) {})
 	log := s.file("mainlog", "")
 	s.p.Mainlog = []string{log}
 	for settings, want := range map[string]string{
@@ -70,7 +70,7 @@ func TestSettings(t *testing.T) {
 // A log that exipold cannot read is an error where something is counted from it.
 func TestUnreadableLog(t *testing.T) {
 	t.Parallel()
-	s := newImportSite(t)
+	s := newImportSite(t, func(*plan.Plan) {})
 	log := s.file("mainlog", "")
 	if err := os.Chmod(log, 0o600); err != nil {
 		t.Fatal(err)

@@ -11,10 +11,9 @@ import (
 	"regexp"
 	"strconv"
 	"syscall"
-	"time"
 
+	"exipol/generator/plan"
 	"exipol/helper/store"
-	"exipol/helper/store/sqlite"
 )
 
 // checkRunning asks the running exipold.
@@ -80,18 +79,32 @@ func (d *doctor) checkText() {
 
 // checkStore compares the store with the plan's schema, and says what is switched off.
 func (d *doctor) checkStore(ctx context.Context) {
-	s, err := sqlite.Open(ctx, d.plan.Store.Path, sqlite.Options{})
+	var hosts servers
+	if d.plan.Store.Kind == plan.MySQL {
+		var usable bool
+		if hosts, usable = d.askServers(ctx); !usable {
+			return
+		}
+	}
+	s, err := openStore(ctx, d.plan, storeOptions{wait: hostsSeen})
+	if err == nil {
+		defer s.Close()
+	}
+	d.judgeServers(ctx, hosts, s)
 	if err != nil {
 		d.badStore(err)
 		return
 	}
-	defer s.Close()
-	if err := s.Check(ctx, d.plan.Tables); err != nil {
+	missing, err := s.Pending(ctx, d.plan.Tables)
+	if err == nil && len(missing) > 0 {
+		err = fmt.Errorf("store %s: %w (%s to run)", s.Name(), store.ErrMissing, number(len(missing), "statement", "statements"))
+	}
+	if err != nil {
 		d.badStore(err)
 		return
 	}
-	d.say(fine, "store", d.plan.Store.Path+" has what this plan needs", "")
-	r, err := s.Runtime(ctx, time.Now().UnixMilli())
+	d.say(fine, "store", d.plan.Store.String()+" has what this plan needs", "")
+	r, err := s.Runtime(ctx, s.Now().UnixMilli())
 	if err != nil {
 		d.badStore(err)
 		return
@@ -103,6 +116,10 @@ func (d *doctor) checkStore(ctx context.Context) {
 
 func (d *doctor) badStore(err error) {
 	remedy := mend(err, d.plan)
+	var said mended
+	if errors.As(err, &said) {
+		err = said.error // what mends it stands beside it
+	}
 	switch {
 	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
 		remedy = "run this as root, or as " + d.helper.name
@@ -112,7 +129,10 @@ func (d *doctor) badStore(err error) {
 			remedy = "runuser -u " + d.helper.name + " -- " + remedy
 		}
 	}
-	d.say(broken, "store", err.Error(), cmp.Or(remedy, "look at the file and its directory"))
+	if d.plan.Store.Kind == plan.SQLite {
+		remedy = cmp.Or(remedy, "look at the file and its directory")
+	}
+	d.say(broken, "store", err.Error(), remedy)
 }
 
 // Room on the store's disk below which the doctor warns, and calls it broken.
@@ -121,8 +141,9 @@ const (
 	noRoom     = 32 << 20
 )
 
+// checkDisk looks at the disk of the store's file. Where that is on a server, what exipold writes here is little.
 func (d *doctor) checkDisk() {
-	dir := filepath.Dir(d.plan.Store.Path)
+	dir := ownDir(d.plan)
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(dir, &st); err != nil {
 		d.say(warning, "disk", dir+": "+err.Error(), "")
@@ -132,8 +153,12 @@ func (d *doctor) checkDisk() {
 	text := fmt.Sprintf("%d MiB free for %s", free>>20, dir)
 	switch {
 	case free < noRoom:
-		d.say(broken, "disk", text, "make room: without it nothing can be counted")
-	case free < littleRoom:
+		loss := "nothing can be counted"
+		if d.plan.Store.Kind == plan.MySQL {
+			loss = "no new plan is remembered, and Exim does not hear of new blocks for when exipold is away"
+		}
+		d.say(broken, "disk", text, "make room: without it "+loss)
+	case free < littleRoom && d.plan.Store.Kind == plan.SQLite:
 		d.say(warning, "disk", text, "make room soon")
 	default:
 		d.say(fine, "disk", text, "")

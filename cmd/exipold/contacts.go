@@ -13,7 +13,6 @@ import (
 	"exipol/helper/engine"
 	"exipol/helper/normalize"
 	"exipol/helper/store"
-	"exipol/helper/store/sqlite"
 )
 
 // contacts is what one greylist did with those it had not seen before, or would have
@@ -57,7 +56,7 @@ const mostRows, mostDomains = 10_000, 10
 // greylistContacts reads what a greylist's rows say. It looks back as far as a retry may
 // come: who did not come back is forgotten then, and who did is known much longer. What
 // was only observed is kept for longer, for whoever is to decide by it.
-func greylistContacts(ctx context.Context, s *sqlite.Store, g plan.Grey, most int, now time.Time) (contacts, error) {
+func greylistContacts(ctx context.Context, s store.Store, g plan.Grey, most int, now time.Time) (contacts, error) {
 	c := contacts{Policy: g.Ref(), Observe: g.Mode == plan.Observe, Newest: []newContact{}, last: g.Retry, rows: g.Ref()}
 	if c.Observe {
 		c.rows, c.last = "observe:"+c.rows, max(g.Retry, plan.Duration(engine.ObservedFor))

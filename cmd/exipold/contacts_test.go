@@ -14,7 +14,6 @@ import (
 	"exipol/helper/engine"
 	"exipol/helper/normalize"
 	"exipol/helper/store"
-	"exipol/helper/store/sqlite"
 	"exipol/helper/testplan"
 )
 
@@ -55,7 +54,7 @@ func TestContactForPeople(t *testing.T) {
 // What was only observed is looked at for 14 days, and counted by the senders' domains.
 func TestObservedContacts(t *testing.T) {
 	p := testplan.New(t.TempDir())
-	s, err := openStore(t.Context(), p, sqlite.Options{Create: true})
+	s, err := openStore(t.Context(), p, storeOptions{create: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -133,7 +133,7 @@ func TestMaxStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := testplan.New(dir)
-	s, err := openStore(t.Context(), p, sqlite.Options{Create: true})
+	s, err := openStore(t.Context(), p, storeOptions{create: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ import (
 	"exipol/helper"
 	"exipol/helper/desk"
 	"exipol/helper/queue"
-	"exipol/helper/store/sqlite"
+	"exipol/helper/store"
 )
 
 // deskOptions are the flags of desk.
@@ -85,7 +85,11 @@ func runDesk(cmd *cobra.Command, o deskOptions) error {
 	if err != nil {
 		return err
 	}
-	s, err := deskStore(ctx, plans.now(), o.once, log)
+	outages := desk.NewOutages(desk.OutageOptions{
+		Plan: plans.now, Gateway: gateway, Exim: exim, Log: log, File: filepath.Join(ownDir(plans.now()), outageState),
+		Serve: func(ctx context.Context) string { return serveTrouble(ctx, plans.now().Socket) },
+	})
+	s, err := deskStore(ctx, plans.now(), o.once, outages, log)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -97,7 +101,11 @@ func runDesk(cmd *cobra.Command, o deskOptions) error {
 	} else {
 		log.Warn("exipold doctor will not know that this runs", "error", err)
 	}
-	d := desk.New(desk.Options{Plan: plans.now, Store: s, Gateway: gateway, Exim: exim, Agent: "exipold/" + cli.Version, Log: log})
+	options := desk.Options{Plan: plans.now, Store: s, Gateway: gateway, Exim: exim, Agent: "exipold/" + cli.Version, Log: log, Outages: outages, Clock: s.Now}
+	if plans.now().Store.Kind == plan.MySQL {
+		options.Skew = func() time.Duration { return s.Health().Skew }
+	}
+	d := desk.New(options)
 	if o.once {
 		ctx, cancel := context.WithTimeout(ctx, deliveriesWait)
 		defer cancel()
@@ -109,17 +117,35 @@ func runDesk(cmd *cobra.Command, o deskOptions) error {
 	return s.Close()
 }
 
-// deskStore opens the store. exipold serve makes it: where that has not come to it yet, this waits.
-func deskStore(ctx context.Context, p *plan.Plan, once bool, log *slog.Logger) (*sqlite.Store, error) {
+// outageState is the file, beside the store or the file of blocks, that remembers what the admin was told of
+// the store.
+const outageState = "outage.json"
+
+// serveTrouble is what the exipold that answers Exim says is wrong with the store, "" for nothing, or where none runs.
+func serveTrouble(ctx context.Context, socket string) string {
+	s, err := running(ctx, socket)
+	if err != nil {
+		return ""
+	}
+	return s.Trouble
+}
+
+// deskStore opens the store. exipold serve makes it: where that has not come to it yet, this waits. A server may be away.
+func deskStore(ctx context.Context, p *plan.Plan, once bool, outages *desk.Outages, log *slog.Logger) (store.Store, error) {
 	const again = 5 * time.Second
 	said := ""
 	for {
 		short, cancel := context.WithTimeout(ctx, storeTimeout)
-		s, err := openStore(short, p, sqlite.Options{})
+		s, err := openStore(short, p, storeOptions{patient: !once, log: log})
 		cancel()
+		outages.Saw("open", err)
 		if err == nil || once {
+			if err != nil {
+				outages.Tell(ctx)
+			}
 			return s, err
 		}
+		outages.Tell(ctx)
 		if text := err.Error(); text != said {
 			said = text
 			log.Warn("the store cannot be opened yet", "error", text)

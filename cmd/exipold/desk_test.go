@@ -13,8 +13,10 @@ import (
 )
 
 // exipold desk --once mails, and takes a new plan where it runs on.
-func TestDesk(t *testing.T) {
-	w := newDeskWorld(t)
+func TestDesk(t *testing.T) { onEachStore(t, testDesk) }
+
+func testDesk(t *testing.T, put putStore) {
+	w := newDeskWorld(t, put)
 	exim := filepath.Join(w.dir, "exim")
 	script := fmt.Sprintf("#!/bin/sh\n{ echo \"$@\"; cat; } >>%s/mails\n", w.dir)
 	if err := os.WriteFile(exim, []byte(script), 0o755); err != nil {
@@ -33,17 +35,22 @@ func TestDesk(t *testing.T) {
 	}
 	w.run(1, "desk", "--plan", w.plan, "--once", "--exim", "/nowhere/exim")
 	want(t, w.err, "/nowhere/exim")
-	if err := os.Remove(filepath.Join(w.dir, "exipol.db")); err != nil {
+}
+
+// Without a store exipold desk says what makes one.
+func TestDeskWithoutStore(t *testing.T) {
+	w := newDeskWorld(t, func(p *plan.Plan) { p.Store.Path += ".other" })
+	if err := os.Remove(filepath.Join(w.dir, "exipol.db.other")); err != nil {
 		t.Fatal(err)
 	}
-	w.run(1, "desk", "--plan", w.plan, "--once", "--exim", exim)
+	w.run(1, "desk", "--plan", w.plan, "--once", "--exim", "/bin/true")
 	want(t, w.err, "run exipold migrate")
 }
 
 // A running desk takes a new plan by itself, and keeps the old one where the new one is bad, or
 // names another store.
 func TestLivePlan(t *testing.T) {
-	w := newDeskWorld(t)
+	w := newDeskWorld(t, func(*plan.Plan) {})
 	var log strings.Builder
 	live, err := newLivePlan(w.plan, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {

@@ -30,7 +30,7 @@ type deskMark struct {
 }
 
 // markFile is the file's name, of the desk on this host by plans of that store.
-func markFile(p *plan.Plan) string { return filepath.Join(filepath.Dir(p.Store.Path), "desk.json") }
+func markFile(p *plan.Plan) string { return filepath.Join(ownDir(p), "desk.json") }
 
 // leaveMark leaves the mark of this process, until the function that it returns is called. Several processes can do
 // the desk's work at a time (one by hand beside the service): the mark is the last one's, and locked

@@ -57,6 +57,11 @@ lists that the policies ask, the pools, the Exim text that is installed, Exim's 
 configuration, and whether exipold desk runs and can do its work. Each finding comes with what mends it.
 Changes nothing. Exit status 1 where there is an error; warnings alone are 0.
 
+Of a store on a server it looks at each host by itself: whether it can be reached, as
+the policies want it secured, and written to, what exipold's user may do there, what a
+crash would cost, its clock, its limits, and, in a Galera cluster, how the node stands
+and how long one that is cut off would go on as if nothing were.
+
 Run it as root, so that it can look everywhere. What Exim and exipold may do it tells
 from the owners, groups and modes of files.`,
 		Example: `  exipold doctor

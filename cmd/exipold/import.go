@@ -20,7 +20,7 @@ import (
 	"exipol/helper/engine"
 	"exipol/helper/imports"
 	"exipol/helper/pools"
-	"exipol/helper/store/sqlite"
+	"exipol/helper/store"
 )
 
 // importKinds are what can be imported: how, and from what.
@@ -102,7 +102,7 @@ type importer struct {
 	kind   string
 	plan   *plan.Plan
 	engine *engine.Engine
-	store  *sqlite.Store
+	store  store.Store
 	live   engine.Live
 	now    time.Time
 
@@ -166,7 +166,7 @@ func newImporter(cmd *cobra.Command, file, kind string, o importOptions) (*impor
 		return nil, err
 	}
 	im := &importer{
-		importOptions: o, kind: kind, plan: p, engine: e, now: time.Now(), ctx: cmd.Context(),
+		importOptions: o, kind: kind, plan: p, engine: e, ctx: cmd.Context(),
 		live:   engine.Live{Gateway: gateway},
 		report: importReport{FormatVersion: "1.0", Kind: kind, DryRun: o.dry, Policies: []string{}, Problems: []importProblem{}, Remarks: []string{}},
 	}
@@ -178,9 +178,10 @@ func newImporter(cmd *cobra.Command, file, kind string, o importOptions) (*impor
 	}
 	ctx, cancel := context.WithTimeout(im.ctx, storeTimeout)
 	defer cancel()
-	if im.store, err = openStore(ctx, p, sqlite.Options{}); err != nil {
+	if im.store, err = openStore(ctx, p, storeOptions{}); err != nil {
 		return nil, err
 	}
+	im.now = im.store.Now()
 	return im, nil
 }
 

@@ -17,7 +17,6 @@ import (
 	"exipol/generator/plan"
 	"exipol/helper/engine"
 	"exipol/helper/store"
-	"exipol/helper/store/sqlite"
 	"exipol/helper/testplan"
 )
 
@@ -26,9 +25,10 @@ type importSite struct {
 	t   *testing.T
 	dir string
 	p   *plan.Plan
+	st  store.Store
 }
 
-func newImportSite(t *testing.T) *importSite {
+func newImportSite(t *testing.T, put putStore) *importSite {
 	t.Helper()
 	dir := t.TempDir()
 	change := func(p *plan.Plan) {
@@ -51,13 +51,14 @@ func newImportSite(t *testing.T) *importSite {
 			blocks("relays", plan.Relay, plan.InvalidRecipient, plan.Part{Field: "client", V4: 32, V6: 128}),
 			blocks("owners", plan.Relay, plan.InvalidRecipient, plan.Part{Field: "owner"}))
 		p.Tables = plan.Tables(plan.Needs{Counter: true, Distinct: true, Desk: true, Log: true})
+		put(p)
 	}
 	if err := writePlan(dir, "plan.json", change); err != nil {
 		t.Fatal(err)
 	}
 	s := &importSite{t: t, dir: dir, p: testplan.New(dir)}
 	change(s.p)
-	s.do(0, "migrate")
+	s.st = openPlanned(t, filepath.Join(dir, "plan.json"))
 	return s
 }
 
@@ -100,22 +101,17 @@ func (s *importSite) imports(want string, args ...string) importReport {
 }
 
 // with runs f on the store.
-func (s *importSite) with(f func(*sqlite.Store) error) {
+func (s *importSite) with(f func(store.Store) error) {
 	s.t.Helper()
-	st, err := sqlite.Open(s.t.Context(), s.p.Store.Path, sqlite.Options{})
-	if err != nil {
+	if err := f(s.st); err != nil {
 		s.t.Fatal(err)
-	}
-	err = f(st)
-	if closeErr := st.Close(); err != nil || closeErr != nil {
-		s.t.Fatal(err, closeErr)
 	}
 }
 
 // rows is how much is in each table, and for which policy.
 func (s *importSite) rows() string {
 	var out string
-	s.with(func(st *sqlite.Store) error {
+	s.with(func(st store.Store) error {
 		stats, err := st.Stats(s.t.Context(), time.Now().UnixMilli())
 		b, _ := json.Marshal(stats.Tables)
 		out = string(b)
@@ -126,7 +122,7 @@ func (s *importSite) rows() string {
 
 // cases are the open cases: policy and whom.
 func (s *importSite) cases() (open []string) {
-	s.with(func(st *sqlite.Store) error {
+	s.with(func(st store.Store) error {
 		all, err := st.Cases(s.t.Context(), store.CaseFilter{Now: time.Now().UnixMilli()})
 		for _, c := range all {
 			open = append(open, c.Policy+" "+c.Who+" "+c.Owner)
@@ -137,9 +133,11 @@ func (s *importSite) cases() (open []string) {
 	return open
 }
 
-func TestImportBlocked(t *testing.T) {
+func TestImportBlocked(t *testing.T) { onEachStore(t, testImportBlocked) }
+
+func testImportBlocked(t *testing.T, put putStore) {
 	t.Parallel()
-	s := newImportSite(t)
+	s := newImportSite(t, put)
 	users := s.file("blocked_authenticated_users", "bob@example.com\n# eve\nx;touch y\n\"$(id) \\\"${run{/bin/true}}: é\"\nbob@example.com\n:none\n")
 	s.imports("3 1 0 0 1", "blocked-users", "--dry-run", users)
 	if open := s.cases(); len(open) != 0 {
@@ -167,7 +165,7 @@ func TestImportBlocked(t *testing.T) {
 	if after := s.rows(); after != before {
 		t.Errorf("twice is not once:\n%s\n%s", before, after)
 	}
-	s.with(func(st *sqlite.Store) error {
+	s.with(func(st store.Store) error {
 		all, err := st.Cases(t.Context(), store.CaseFilter{Policy: "limit.stolen", Owner: "auth:bob@example.com", Now: time.Now().UnixMilli()})
 		if err != nil || len(all) != 1 {
 			return fmt.Errorf("%v: %v", all, err)
@@ -185,9 +183,11 @@ func TestImportBlocked(t *testing.T) {
 	s.imports("0 2 0 2 1", "blocked-users", users)
 }
 
-func TestImportUsage(t *testing.T) {
+func TestImportUsage(t *testing.T) { onEachStore(t, testImportUsage) }
+
+func testImportUsage(t *testing.T, put putStore) {
 	t.Parallel()
-	s := newImportSite(t)
+	s := newImportSite(t, put)
 	users := s.file("users", "bob\n")
 	for _, args := range [][]string{{}, {"blocked"}, {"blocked-users"}, {"greylistd", users}, {"greylistd", "-", users}, {"blocked-users", "--policy", "limit.nosuch", users}} {
 		s.do(2, append([]string{"import"}, args...)...)
@@ -230,7 +230,9 @@ func (s *importSite) want(verdict, client, sender, recipient string) {
 }
 
 // TestImportGreylistd imports what a real greylistd has written.
-func TestImportGreylistd(t *testing.T) {
+func TestImportGreylistd(t *testing.T) { onEachStore(t, testImportGreylistd) }
+
+func testImportGreylistd(t *testing.T, put putStore) {
 	t.Parallel()
 	const program = "/usr/sbin/greylistd"
 	if _, err := os.Stat(program); err != nil {
@@ -239,7 +241,7 @@ func TestImportGreylistd(t *testing.T) {
 		}
 		t.Skip("no greylistd here: scripts/setup test installs it")
 	}
-	s := newImportSite(t)
+	s := newImportSite(t, put)
 	dir := filepath.Join(s.dir, "g")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -308,9 +310,11 @@ func TestImportGreylistd(t *testing.T) {
 	}
 }
 
-func TestImportPostgrey(t *testing.T) {
+func TestImportPostgrey(t *testing.T) { onEachStore(t, testImportPostgrey) }
+
+func testImportPostgrey(t *testing.T, put putStore) {
 	t.Parallel()
-	s := newImportSite(t)
+	s := newImportSite(t, put)
 	const head = "VERSION=3\nformat=print\ntype=btree\nHEADER=END\n"
 	now := time.Now().Unix()
 	pair := func(key string, values ...int64) string {
@@ -340,9 +344,11 @@ func TestImportPostgrey(t *testing.T) {
 	}
 }
 
-func TestImportTables(t *testing.T) {
+func TestImportTables(t *testing.T) { onEachStore(t, testImportTables) }
+
+func testImportTables(t *testing.T, put putStore) {
 	t.Parallel()
-	s := newImportSite(t)
+	s := newImportSite(t, put)
 	now := time.Now().Unix()
 	bounces := s.file("bounces.sql", fmt.Sprintf("INSERT INTO `Bounces` VALUES ('mx1:1abcde-000001-AB','bob','s@x',%d),('mx1:1abcde-000001-AB','bob','s@x',%[1]d),('mx1:1abcde-000002-AB','bob','s@x',%d),('mx1:x','bob','s@x',%d),('mx1:y','','s@x',1);\n", now-60, now-1800, now-30*3600))
 	// Over the rate by now: but only the next bounce blocks him.
@@ -356,17 +362,23 @@ func TestImportTables(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.with(func(st *sqlite.Store) error {
-		return st.Batch(t.Context(), func(tx engine.Transaction) error {
-			if n, err := tx.Bounces("auth:bob", time.Now().Add(-time.Hour).UnixMilli()); n != 3 || err != nil {
-				t.Errorf("bounces of the hour: %d, %v", n, err)
+	s.with(func(st store.Store) error {
+		var n int64
+		var out engine.Outcome
+		err := st.Batch(t.Context(), func(tx engine.Transaction) (err error) { // what counts is what it sees the last time that it is run
+			if n, err = tx.Bounces("auth:bob", time.Now().Add(-time.Hour).UnixMilli()); err != nil {
+				return err
 			}
-			out, err := e.Count(engine.Happening{Event: plan.Bounce, Class: "other", Traffic: plan.Submission, At: time.Now(), Gateway: "mx1", Message: "new", Item: "1", Auth: "bob"}, time.Now(), tx, engine.Live{})
-			if err != nil || !engine.Opens(out.Writes) {
-				t.Errorf("the next bounce opens no case: %+v, %v", out.Writes, err)
-			}
+			out, err = e.Count(engine.Happening{Event: plan.Bounce, Class: "other", Traffic: plan.Submission, At: time.Now(), Gateway: "mx1", Message: "new", Item: "1", Auth: "bob"}, time.Now(), tx, engine.Live{})
 			return err
 		})
+		if n != 3 {
+			t.Errorf("bounces of the hour: %d", n)
+		}
+		if !engine.Opens(out.Writes) {
+			t.Errorf("the next bounce opens no case: %+v", out.Writes)
+		}
+		return err
 	})
 
 	tarlist := s.file("tarlist.tsv", fmt.Sprintf("IP\ttstamp\n192.0.2.7\t%d\n192.0.2.7\t%[1]d\n192.0.2.7\t%d\n2001:db8:1234:56\t%[1]d\n192.0.2.8\t%[3]d\n", now-60, now-120, now-5*3600))
@@ -383,9 +395,11 @@ func TestImportTables(t *testing.T) {
 }
 
 // An import that dies in the middle is repeated, and then all is there, once.
-func TestImportRepeated(t *testing.T) {
+func TestImportRepeated(t *testing.T) { onEachStore(t, testImportRepeated) }
+
+func testImportRepeated(t *testing.T, put putStore) {
 	t.Parallel()
-	s := newImportSite(t)
+	s := newImportSite(t, put)
 	now := time.Now().Unix()
 	var text strings.Builder
 	const n = 2*chunk + 7

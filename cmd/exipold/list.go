@@ -12,7 +12,6 @@ import (
 	"exipol/helper"
 	"exipol/helper/engine"
 	"exipol/helper/store"
-	"exipol/helper/store/sqlite"
 )
 
 func listCommand() *cobra.Command {
@@ -61,8 +60,8 @@ counted.`,
 			if err != nil {
 				return cli.WrongUsage("--unused %s: %v; write it as in 90d", unused, err)
 			}
-			return withStore(cmd, *file, func(ctx context.Context, p *plan.Plan, s *sqlite.Store) error {
-				r := listReport{now: time.Now(), unused: after.Std(), all: all, store: s}
+			return withStore(cmd, *file, func(ctx context.Context, p *plan.Plan, s store.Store) error {
+				r := listReport{now: s.Now(), unused: after.Std(), all: all, store: s}
 				if err := r.gather(ctx, p); err != nil {
 					return err
 				}
@@ -89,7 +88,7 @@ type listReport struct {
 	now    time.Time
 	unused time.Duration
 	all    bool // print all entries
-	store  *sqlite.Store
+	store  store.Store
 }
 
 // listHealth is how one list does.

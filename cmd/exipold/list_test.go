@@ -9,7 +9,6 @@ import (
 	"exipol/generator/plan"
 	"exipol/helper"
 	"exipol/helper/engine"
-	"exipol/helper/store/sqlite"
 	"exipol/helper/testplan"
 )
 
@@ -138,7 +137,7 @@ func TestListReportOfExim(t *testing.T) {
 	p := testplan.New(dir)
 	p.Lists = []plan.List{{Name: "ours", Reviewed: "2027-01-01", Entries: []plan.Entry{{Field: "client", Pattern: "192.0.2.0/24"}, {Field: "sender", Pattern: "*@b.example"}}}}
 	p.Limits[0].Engine, p.Limits[0].Except = plan.EngineExim, []plan.Ref{{List: "ours"}}
-	s, err := openStore(t.Context(), p, sqlite.Options{Create: true})
+	s, err := openStore(t.Context(), p, storeOptions{create: true})
 	if err != nil {
 		t.Fatal(err)
 	}

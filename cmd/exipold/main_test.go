@@ -50,6 +50,7 @@ func TestScript(t *testing.T) {
 			"delay":  changeDelay,
 			"byexim": countByExim,
 			"astray": moveFiles,
+			"lean":   leanPlan,
 			"debian": debianPlan,
 			"dns":    startDNS,
 			"grey":   greyPlan,
@@ -102,6 +103,18 @@ func moveFiles(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(writePlan(ts.Getenv("WORK"), args[0], func(p *plan.Plan) {
 		p.Store.Path, p.Socket = ts.MkAbs(args[1]), ts.MkAbs(args[2])
 	}))
+}
+
+// lean FILE writes a plan of greylists alone, which needs the tables that all do.
+func leanPlan(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(writePlan(ts.Getenv("WORK"), args[0], lean))
+}
+
+func lean(p *plan.Plan) {
+	p.Limits, p.Notices, p.Tables = nil, nil, plan.Tables(plan.Needs{})
+	for i := range p.Stages {
+		p.Stages[i].Before = nil
+	}
 }
 
 // debian FILE LOG writes a plan of the layout debian, with Exim's log.

@@ -45,6 +45,7 @@ func (d *daemon) listenMetrics() (*scrape, error) {
 		Plan:        func() string { return d.helper.Plan().ID },
 		Lookups:     func() map[string]float64 { return lookups(d.helper.Status()) },
 		Pools:       func() map[string]float64 { return poolSizes(d.helper.Status()) },
+		Store:       func() metrics.Store { return storeFigures(d.helper.Status()) },
 	})
 	return &scrape{m, ln}, nil
 }
@@ -55,6 +56,21 @@ func lookups(s helper.Status) map[string]float64 {
 		return nil
 	}
 	return map[string]float64{"asked": float64(s.DNS.Asked), "remembered": float64(s.DNS.Known), "failed": float64(s.DNS.Failed), "refused": float64(s.DNS.Refused)}
+}
+
+// storeFigures are how well the store is.
+func storeFigures(s helper.Status) metrics.Store {
+	h := s.Store
+	out := metrics.Store{
+		Up: h.Away == "" && s.Trouble == "", Slow: h.Slow, Skew: h.Skew.Seconds(),
+		Failures: float64(h.Failures), Retries: float64(h.Retries), Moves: float64(h.Moves),
+		Cleaning: s.Cleanup.Now, Rounds: float64(s.Cleanup.Rounds), Removed: float64(s.Cleanup.Removed), LastKnown: float64(s.LastKnown),
+		Hosts: map[string]string{},
+	}
+	for _, host := range h.Hosts {
+		out.Hosts[host.Host] = host.Use
+	}
+	return out
 }
 
 func poolSizes(s helper.Status) map[string]float64 {
@@ -91,7 +107,7 @@ func (r *rowCounts) get() map[string]float64 {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	stats, err := r.d.store.Stats(ctx, time.Now().UnixMilli())
+	stats, err := r.d.store.Stats(ctx, r.d.store.Now().UnixMilli())
 	if err != nil {
 		return r.last
 	}

@@ -12,14 +12,13 @@ import (
 	"time"
 
 	"exipol/generator/plan"
-	"exipol/helper/store/sqlite"
 	"exipol/helper/testplan"
 )
 
 // Prometheus gets its figures, also where it asks before the daemon is ready.
 func TestScrape(t *testing.T) {
 	p := testplan.New(t.TempDir())
-	s, err := openStore(t.Context(), p, sqlite.Options{Create: true})
+	s, err := openStore(t.Context(), p, storeOptions{create: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,6 +84,7 @@ func TestScrape(t *testing.T) {
 		`exipold_store_rows{table="counter"} 1`,
 		`exipold_store_rows{table="seen"} 1`,
 		`exipold_plan_info{plan="` + p.ID + `"} 1`,
+		"exipold_store_up 1",
 		"go_goroutines ",
 	} {
 		if !strings.Contains(got, want) {

@@ -10,7 +10,7 @@ import (
 	"exipol/cmd/internal/cli"
 	"exipol/generator/plan"
 	"exipol/helper/engine"
-	"exipol/helper/store/sqlite"
+	"exipol/helper/store"
 )
 
 func offCommand() *cobra.Command {
@@ -25,18 +25,22 @@ off over restarts and reloads.`,
 		Example: `  exipold off greylist.inbound --for 4h --why "a partner cannot retry, ticket 4711"`,
 		Args:    cobra.ExactArgs(1),
 		RunE: cli.Action(func(cmd *cobra.Command, args []string) error {
-			now := time.Now()
-			until, err := end.moment(now)
-			if err != nil {
+			if _, err := end.moment(time.Now()); err != nil { // before anything else is asked
 				return err
 			}
-			return withStore(cmd, file, func(ctx context.Context, p *plan.Plan, s *sqlite.Store) error {
+			return withStore(cmd, file, func(ctx context.Context, p *plan.Plan, s store.Store) error {
 				if err := helperPolicy(p, args[0]); err != nil {
+					return err
+				}
+				now := s.Now()
+				until, err := end.moment(now)
+				if err != nil {
 					return err
 				}
 				if err := s.SwitchOff(ctx, engine.Switch{Policy: args[0], Owner: saidBy(by), Why: end.why, Made: now.UnixMilli(), Until: until}); err != nil {
 					return err
 				}
+				takeUp(ctx, p)
 				held := "until exipold on " + args[0]
 				if until != 0 {
 					held = ends(until) + ", or " + held
@@ -61,12 +65,13 @@ func onCommand() *cobra.Command {
 		Example: `  exipold on greylist.inbound`,
 		Args:    cobra.ExactArgs(1),
 		RunE: cli.Action(func(cmd *cobra.Command, args []string) error {
-			return withStore(cmd, file, func(ctx context.Context, p *plan.Plan, s *sqlite.Store) error {
+			return withStore(cmd, file, func(ctx context.Context, p *plan.Plan, s store.Store) error {
 				found, err := s.SwitchOn(ctx, args[0])
 				if err == nil && !found {
 					err = fmt.Errorf("%s was not switched off", args[0])
 				}
 				if err == nil {
+					takeUp(ctx, p)
 					fmt.Fprintf(cmd.ErrOrStderr(), "exipold: %s is on within two seconds%s\n", args[0], does(p, args[0]))
 				}
 				return err

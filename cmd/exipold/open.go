@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"exipol/generator/plan"
 	"exipol/helper"
 	"exipol/helper/owner"
+	"exipol/helper/store"
 	"exipol/helper/store/sqlite"
 )
 
@@ -33,22 +35,45 @@ func planFlag(cmd *cobra.Command, file *string) {
 	_ = cmd.MarkFlagFilename("plan", "json")
 }
 
-// openStore opens the plan's store. With Create it also makes it, and brings it to the
-// plan's schema. An error says what mends it.
-func openStore(ctx context.Context, p *plan.Plan, options sqlite.Options) (*sqlite.Store, error) {
-	if p.Store.Kind != "sqlite" {
-		return nil, fmt.Errorf("store %q: this exipold knows sqlite only", p.Store.Kind)
+// storeOptions say how a store is opened; the zero value is for a command that uses what is there.
+type storeOptions struct {
+	// create makes the store, where it is a file, and brings it to the plan's schema.
+	create bool
+	// maxBytes is the largest size of a store that is a file; 0 for none. A server's size is the server's matter.
+	maxBytes int64
+
+	// The rest is for a store on a server.
+	gateway string        // who this is; "": the host's name
+	answer  time.Duration // how long an operation may take; 0: as long as somebody waits for a command
+	wait    time.Duration // for a host that can be used; 0: as long as a cluster may need to change
+	patient bool          // come back although no server answers, and leave create undone then
+	log     *slog.Logger  // of what the servers do; nil: nobody is told
+}
+
+// openStore opens the plan's store, of whichever kind. An error says what mends it.
+func openStore(ctx context.Context, p *plan.Plan, o storeOptions) (store.Store, error) {
+	switch p.Store.Kind {
+	case plan.SQLite:
+		return openFile(ctx, p, o)
+	case plan.MySQL:
+		return openServer(ctx, p, o)
 	}
+	return nil, fmt.Errorf("store %q: this exipold knows %s and %s only", p.Store.Kind, plan.SQLite, plan.MySQL)
+}
+
+// openFile opens a store that is a file.
+func openFile(ctx context.Context, p *plan.Plan, o storeOptions) (store.Store, error) {
 	_, err := os.Lstat(p.Store.Path)
 	fresh := errors.Is(err, os.ErrNotExist)
-	if !options.Create && options.BusyTimeout == 0 {
+	options := sqlite.Options{Create: o.create, MaxBytes: o.maxBytes}
+	if !o.create {
 		options.BusyTimeout = busyTimeout
 	}
 	s, err := sqlite.Open(ctx, p.Store.Path, options)
 	if err != nil {
 		return nil, withMend(err, p)
 	}
-	if !options.Create {
+	if !o.create {
 		return s, nil
 	}
 	if _, err := s.Migrate(ctx, p.Tables); err != nil {
@@ -63,25 +88,35 @@ func openStore(ctx context.Context, p *plan.Plan, options sqlite.Options) (*sqli
 // inherit gives a store that root has made to the owner of its directory: exipold
 // runs as a user of its own and must be able to open it. SQLite does the same for
 // the files that it makes beside a store.
-func inherit(store string) { owner.Inherit(store, store+"-wal", store+"-shm") }
+func inherit(file string) { owner.Inherit(file, file+"-wal", file+"-shm") }
 
 // withStore runs f on the store of a plan file, with a deadline.
-func withStore(cmd *cobra.Command, file string, f func(ctx context.Context, p *plan.Plan, s *sqlite.Store) error) error {
+func withStore(cmd *cobra.Command, file string, f func(ctx context.Context, p *plan.Plan, s store.Store) error) error {
+	return withStoreSoon(cmd, file, storeOptions{}, f)
+}
+
+// withStoreSoon is withStore for somebody who does not wait for a server as long as that.
+func withStoreSoon(cmd *cobra.Command, file string, o storeOptions, f func(ctx context.Context, p *plan.Plan, s store.Store) error) error {
 	p, err := helper.ReadPlan(file)
 	if err != nil {
 		return err
 	}
+	ctx, cancel := storeContext(cmd)
+	defer cancel()
+	s, err := openStore(ctx, p, o)
+	if err != nil {
+		return err
+	}
+	return errors.Join(withMend(f(ctx, p, s), p), s.Close())
+}
+
+// storeContext ends when a command has waited long enough for the store.
+func storeContext(cmd *cobra.Command) (context.Context, context.CancelFunc) {
 	parent := cmd.Context()
 	if parent == nil {
 		parent = context.Background()
 	}
-	ctx, cancel := context.WithTimeout(parent, storeTimeout)
-	defer cancel()
-	s, err := openStore(ctx, p, sqlite.Options{})
-	if err != nil {
-		return err
-	}
-	return errors.Join(f(ctx, p, s), s.Close())
+	return context.WithTimeout(parent, storeTimeout)
 }
 
 // printJSON prints a value for machines.

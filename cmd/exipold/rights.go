@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+
+	"exipol/generator/plan"
 )
 
 // findHelper finds out which user exipold runs as. Where none is running that says so,
@@ -20,7 +22,7 @@ func (d *doctor) findHelper() {
 	}
 	a, ok := accountOf("exipold")
 	if !ok {
-		if at, err := os.Stat(filepath.Dir(d.plan.Store.Path)); err == nil {
+		if at, err := os.Stat(ownDir(d.plan)); err == nil {
 			a, ok = accountOf(strconv.FormatUint(uint64(uidOf(at)), 10))
 		}
 	}
@@ -47,11 +49,10 @@ func (d *doctor) checkPlanRights() {
 	}
 }
 
-// checkStoreRights sees whether exipold can write the store: one that root has made, or
-// serve run by root once, shuts it out.
+// checkStoreRights sees whether exipold can write its own files, and the store where that is one of them: what root has
+// made, or serve run by root once, shuts it out.
 func (d *doctor) checkStoreRights() {
-	file := d.plan.Store.Path
-	dir := filepath.Dir(file)
+	dir := ownDir(d.plan)
 	plans := filepath.Join(dir, "plans")
 	o, err := d.helper.obstacle(dir, toRead|toWrite|toPass)
 	if err == nil && o != nil {
@@ -63,7 +64,11 @@ func (d *doctor) checkStoreRights() {
 		return
 	}
 	remembered, _ := filepath.Glob(filepath.Join(plans, "*.json"))
-	for _, path := range append([]string{file, file + "-wal", file + "-shm", filepath.Join(dir, poolsState), plans}, remembered...) {
+	files := append([]string{filepath.Join(dir, poolsState), filepath.Join(dir, knownState), filepath.Join(dir, outageState), plans}, remembered...)
+	if file := d.plan.Store.Path; d.plan.Store.Kind == plan.SQLite {
+		files = append([]string{file, file + "-wal", file + "-shm"}, files...)
+	}
+	for _, path := range files {
 		want := toRead | toWrite
 		if path == plans {
 			want |= toPass
@@ -91,7 +96,11 @@ func (d *doctor) checkOwner(path string) {
 // shutOut is an error even of an account that is guessed: systemd gives exipold more
 // groups than the system's lists do, but the store is its own and no group's.
 func (d *doctor) shutOut(o *obstacle, todo string) {
-	d.say(broken, "store", fmt.Sprintf("exipold (user %s) cannot write to its store: %s", d.helper.name, o), todo)
+	what := "its store"
+	if d.plan.Store.Kind == plan.MySQL {
+		what = "its directory"
+	}
+	d.say(broken, "store", fmt.Sprintf("exipold (user %s) cannot write to %s: %s", d.helper.name, what, o), todo)
 }
 
 // checkSocketRights compares the socket's rights, and those of the directories above it,

@@ -23,7 +23,7 @@ import (
 	"exipol/generator/plan"
 	"exipol/helper"
 	"exipol/helper/server"
-	"exipol/helper/store/sqlite"
+	"exipol/helper/store"
 	"exipol/helper/watch"
 )
 
@@ -53,6 +53,10 @@ DNS servers that the policies name, or those of this machine; the answer leaves 
 time whatever DNS does. The pools' networks are resolved in the background, every few
 hours.
 
+Where the store is a database server it may be away, also at the start: then blocks stay in
+force as they were known last (known.json in the state directory), all else is as
+on_failure says, and the log is read on when the server is back.
+
 SIGHUP takes a new plan from the same file, and reads a file of pinned pools again;
 where the plan is bad, the old one stays and the log says why. Earlier plans are held beside it, so that Exim processes started
 before go on as they were. SIGTERM answers what was asked and ends.`,
@@ -73,7 +77,7 @@ before go on as they were. SIGTERM answers what was asked and ends.`,
 	f.StringVar(&o.stateDir, "state-dir", "", "where the plans and the pools' networks are remembered; systemd's state directory, or that of the store, by default")
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
-	f.Var(&o.maxStore, "max-store", "the store's largest size, as in 512MiB or 4GiB, 0 for none: a flood of new keys must not fill Exim's disk")
+	f.Var(&o.maxStore, "max-store", "the largest size of a store that is a file, as in 512MiB or 4GiB, 0 for none: a flood of new keys must not fill Exim's disk")
 	f.IntVar(&o.connections, "max-connections", 1024, "unfinished connections at a time; over that, those that have not asked yet are closed, oldest first")
 	f.DurationVar(&o.drain, "drain", 5*time.Second, "how long an end waits for questions that were asked")
 	return cmd
@@ -81,14 +85,15 @@ before go on as they were. SIGTERM answers what was asked and ends.`,
 
 // daemon is a running exipold serve.
 type daemon struct {
-	o      serveOptions
-	log    *slog.Logger
-	store  *sqlite.Store
-	helper *helper.Helper
-	server *server.Server
-	logs   *watch.Watcher // nil: another process follows the log
-	scrape *scrape        // nil: no metrics
-	path   string         // of the socket
+	o       serveOptions
+	log     *slog.Logger
+	gateway string
+	store   store.Store
+	helper  *helper.Helper
+	server  *server.Server
+	logs    *watch.Watcher // nil: another process follows the log
+	scrape  *scrape        // nil: no metrics
+	path    string         // of the socket
 }
 
 func serve(cmd *cobra.Command, o serveOptions) error {
@@ -111,9 +116,12 @@ func serve(cmd *cobra.Command, o serveOptions) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	d := &daemon{o: o, log: log}
+	if d.gateway, err = gatewayName(o.gateway); err != nil {
+		return err
+	}
 	starting, stopStarting := context.WithTimeout(ctx, storeTimeout)
 	defer stopStarting()
-	if d.store, err = openStore(starting, p, sqlite.Options{Create: true, MaxBytes: int64(o.maxStore)}); err != nil {
+	if d.store, err = openStore(starting, p, d.storeOptions(p)); err != nil {
 		return err
 	}
 	defer func() {
@@ -138,6 +146,15 @@ func serve(cmd *cobra.Command, o serveOptions) error {
 	return d.run(ctx, ln, signals)
 }
 
+// storeOptions are those of a store that answers hang on. A database server may be away, now or at any time; the helper brings
+// it to the plan's schema when it is there.
+func (d *daemon) storeOptions(p *plan.Plan) storeOptions {
+	return storeOptions{
+		create: p.Store.Kind == plan.SQLite, maxBytes: int64(d.o.maxStore),
+		gateway: d.gateway, answer: helper.StoreTime(p), patient: true, log: d.log,
+	}
+}
+
 // build makes the helper, the metrics and the server.
 func (d *daemon) build(ctx context.Context, p *plan.Plan) error {
 	state := stateDir(d.o.stateDir, p)
@@ -145,16 +162,18 @@ func (d *daemon) build(ctx context.Context, p *plan.Plan) error {
 		Store: d.store,
 		Prepare: func(ctx context.Context, p *plan.Plan) error {
 			_, err := d.store.Migrate(ctx, p.Tables)
-			return err
+			return withMend(err, p)
 		},
 		Plans:   filepath.Join(state, "plans"),
 		Pools:   filepath.Join(state, poolsState),
 		Outside: func(servers []string) helper.Outside { return helper.NewOutside(servers, d.log, nil) },
+		Gateway: d.gateway,
+		Version: cli.Version,
+		Clock:   d.store.Now,
 		Log:     d.log,
 	}
-	var err error
-	if options.Gateway, err = gatewayName(d.o.gateway); err != nil {
-		return err
+	if p.Store.Kind != plan.SQLite { // a file is there whenever this is
+		options.Known = filepath.Join(state, knownState)
 	}
 	lines, err := d.o.mainlog.lines()
 	if err != nil {
@@ -172,20 +191,19 @@ func (d *daemon) build(ctx context.Context, p *plan.Plan) error {
 	if !d.o.noWatch {
 		d.logs = watch.New(watch.Options{
 			Gateway: options.Gateway, Plan: d.helper.Plan, Counter: d.helper, Places: d.store,
-			Lines: lines, Syslog: d.o.mainlog.syslog, Log: d.log,
+			Lines: lines, Syslog: d.o.mainlog.syslog, Log: d.log, Now: d.store.Now,
 		})
 	}
 	d.server = server.New(d.helper.Handle, server.Options{MaxConns: d.o.connections, Log: d.log})
 	return nil
 }
 
-// poolsState is the file that remembers the pools' networks, in the state directory.
-const poolsState = "pools.json"
-
-// stateDir is where exipold keeps what is neither the store nor its configuration.
-func stateDir(given string, p *plan.Plan) string {
-	return cmp.Or(given, os.Getenv("STATE_DIRECTORY"), filepath.Dir(p.Store.Path))
-}
+// Files in the state directory: poolsState remembers the pools' networks, knownState what was said at run time and
+// which blocks are in force.
+const (
+	poolsState = "pools.json"
+	knownState = "known.json"
+)
 
 // listen takes the socket that systemd passed, or makes one.
 func (d *daemon) listen(p *plan.Plan) (ln *net.UnixListener, release func(), err error) {
@@ -246,7 +264,7 @@ func (d *daemon) run(ctx context.Context, ln *net.UnixListener, signals <-chan o
 	if d.scrape != nil {
 		wg.Go(func() { d.scrape.serve(ctx, d.log) })
 	}
-	d.log.Info("ready", "socket", d.path, "plan", d.helper.Plan().ID, "store", d.store.Path())
+	d.log.Info("ready", "socket", d.path, "plan", d.helper.Plan().ID, "store", d.store.Name())
 	d.notifyReady()
 	wg.Go(debug.FreeOSMemory) // see reload
 	for {

@@ -19,7 +19,6 @@ import (
 	"exipol/generator/plan"
 	"exipol/helper"
 	"exipol/helper/store"
-	"exipol/helper/store/sqlite"
 )
 
 // status is what exipold status says, for machines.
@@ -29,7 +28,7 @@ type status struct {
 	Socket        string          `json:"socket"`  //
 	Running       *helper.Status  `json:"running"` // null where nobody answers
 	NotRunning    string          `json:"not_running,omitempty"`
-	Store         store.Stats     `json:"store"`
+	Store         storeStatus     `json:"store"`
 	Contacts      []contacts      `json:"contacts"` // of each greylist: whom it defers, or would, and why
 	Top           []policyTop     `json:"top"`
 	Allow         []said          `json:"allow"`
@@ -37,6 +36,8 @@ type status struct {
 	Desk          *deskStatus     `json:"desk,omitempty"` // absent where no policy has anything for the desk
 	Bouncers      []store.Bouncer `json:"bouncers"`       // the owners whose mail bounced most in the last day
 	Logs          []logStatus     `json:"logs,omitempty"` // absent where nothing is counted from a log
+
+	now time.Time // of the store, as far as it can be had
 }
 
 // trustedRows ends the name of the rows of the clients that a greylist trusts, or may.
@@ -59,8 +60,11 @@ defers, or would if it did not only observe, and why, what DNS said, the pools, 
 large the store is, each policy's busiest keys, and what was said at run time (allow,
 off), open cases, the mail that they hold and how long Exim will keep it, notices that
 wait or were given up, whose mail bounced most in the last hour and day, and how far the
-logs were read. Works without a running exipold,
-too, as far as the store tells.
+logs were read. Works without a running exipold, too, as far as the store tells; and
+without the store as far as the running exipold tells, with the exit status 1.
+
+Of a store on a server it says how each host does, as the running exipold sees it, which
+gateways share the store and by which plan they go, and who cleans it up at the moment.
 
 The first contacts of a greylist are counted over the time in which a retry may come
 (retry), those of one that only observes over 14 days, or retry, if that is longer;
@@ -72,26 +76,42 @@ the greylist's key has them.`,
   exipold status --json | jq '.contacts[].whys'`,
 		Args: cobra.NoArgs,
 		RunE: cli.Action(func(cmd *cobra.Command, _ []string) error {
-			return withStore(cmd, file, func(ctx context.Context, p *plan.Plan, s *sqlite.Store) error {
-				here, err := gatewayName(gateway)
-				if err != nil {
-					return err
+			p, err := helper.ReadPlan(file)
+			if err != nil {
+				return err
+			}
+			here, err := gatewayName(gateway)
+			if err != nil {
+				return err
+			}
+			ctx, cancel := storeContext(cmd)
+			defer cancel()
+			st := newStatus(ctx, p, cmp.Or(socket, p.Socket))
+			options := storeOptions{gateway: here}
+			if st.Store.Health.Away != "" {
+				options.wait = awayWait
+			}
+			s, err := openStore(ctx, p, options)
+			if err == nil {
+				err = st.gather(ctx, p, s, most)
+				if err == nil {
+					st.Desk, err = deskOf(ctx, p, s, st.now, exim, config)
 				}
-				st, err := gather(ctx, p, s, cmp.Or(socket, p.Socket), most)
-				if err != nil {
-					return err
+				if err == nil {
+					st.Logs, err = logsOf(ctx, p, s, here)
 				}
-				if st.Desk, err = deskOf(ctx, p, s, time.Now(), exim, config); err != nil {
-					return err
-				}
-				if st.Logs, err = logsOf(ctx, p, s, here); err != nil {
-					return err
-				}
-				if asJSON {
-					return printJSON(cmd.OutOrStdout(), st)
-				}
-				return st.print(cmd.OutOrStdout())
-			})
+				err = errors.Join(withMend(err, p), s.Close())
+			}
+			if err != nil && st.Running == nil && p.Store.Kind == plan.SQLite {
+				return err // there is nothing else to say
+			}
+			if err != nil {
+				st.Store.Error = err.Error()
+			}
+			if asJSON {
+				return errors.Join(err, printJSON(cmd.OutOrStdout(), st))
+			}
+			return errors.Join(err, st.print(cmd.OutOrStdout()))
 		}),
 	}
 	planFlag(cmd, &file)
@@ -103,6 +123,10 @@ the greylist's key has them.`,
 	addGateway(cmd, &gateway)
 	return cmd
 }
+
+// awayWait is how long a store on a server is waited for where nobody wants to wait: the running exipold knows it to
+// be away, or a shell asks on behalf of somebody who types.
+const awayWait = 2 * time.Second
 
 // running asks the running exipold how it does.
 func running(ctx context.Context, socket string) (*helper.Status, error) {
@@ -117,21 +141,33 @@ func running(ctx context.Context, socket string) (*helper.Status, error) {
 	return &s, nil
 }
 
-func gather(ctx context.Context, p *plan.Plan, s *sqlite.Store, socket string, most int) (status, error) {
-	at := time.Now()
-	now := at.UnixMilli()
-	st := status{FormatVersion: "1.0", Plan: p.ID, Socket: socket, Contacts: []contacts{}, Top: []policyTop{}, Bouncers: []store.Bouncer{}}
+// newStatus is what can be said without the store.
+func newStatus(ctx context.Context, p *plan.Plan, socket string) *status {
+	st := &status{
+		FormatVersion: "1.0", Plan: p.ID, Socket: socket, Contacts: []contacts{}, Top: []policyTop{}, Allow: []said{}, Off: []said{}, Bouncers: []store.Bouncer{},
+		Store: storeStatus{Name: p.Store.String(), Stats: store.Stats{Tables: []store.TableStats{}}, Gateways: []gatewayStatus{}}, now: time.Now(),
+	}
 	var err error
 	if st.Running, err = running(ctx, socket); err != nil {
 		st.NotRunning = err.Error()
+	} else {
+		st.Store.Health = st.Running.Store
 	}
-	if st.Store, err = s.Stats(ctx, now); err != nil {
-		return st, err
+	return st
+}
+
+// gather adds what the store says.
+func (st *status) gather(ctx context.Context, p *plan.Plan, s store.Store, most int) error {
+	st.now = s.Now()
+	at, now := st.now, st.now.UnixMilli()
+	err := st.Store.gather(ctx, p, s, now)
+	if err != nil {
+		return err
 	}
 	for _, g := range p.Greylists {
 		c, err := greylistContacts(ctx, s, g, most, at)
 		if err != nil {
-			return st, err
+			return err
 		}
 		st.Contacts = append(st.Contacts, c)
 	}
@@ -139,7 +175,7 @@ func gather(ctx context.Context, p *plan.Plan, s *sqlite.Store, socket string, m
 		for _, name := range []string{ref, ref + trustedRows, "observe:" + ref, "observe:" + ref + trustedRows} {
 			keys, err := s.Top(ctx, name, most, now)
 			if err != nil {
-				return st, err
+				return err
 			}
 			if len(keys) > 0 {
 				st.Top = append(st.Top, policyTop{name, keys})
@@ -148,16 +184,16 @@ func gather(ctx context.Context, p *plan.Plan, s *sqlite.Store, socket string, m
 	}
 	bouncers, err := s.Bouncers(ctx, at.Add(-time.Hour).UnixMilli(), at.Add(-24*time.Hour).UnixMilli(), most)
 	if err != nil {
-		return st, err
+		return err
 	}
 	st.Bouncers = append(st.Bouncers, bouncers...)
 	r, err := s.Runtime(ctx, now)
 	st.Allow, st.Off = allowances(r), switches(r)
-	return st, err
+	return err
 }
 
 // print is the status for people.
-func (st status) print(out io.Writer) error {
+func (st *status) print(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	var err error
 	fmt.Fprintf(w, "plan\t%s\n", st.Plan)
@@ -179,17 +215,11 @@ func (st status) print(out io.Writer) error {
 		printOutside(w, st.Running)
 	}
 	if st.Desk != nil {
-		st.Desk.print(w, time.Now())
+		st.Desk.print(w, st.now)
 	}
 	printBouncers(w, st.Bouncers)
 	printLogs(w, st.Logs)
-	fmt.Fprintf(w, "store\t%d KiB, schema version %d\n", st.Store.Bytes/1024, st.Store.Version)
-	for _, t := range st.Store.Tables {
-		fmt.Fprintf(w, "  %s\t%s, %d expired\n", t.Name, number(t.Rows, "row", "rows"), t.Expired)
-		for _, p := range t.Policies {
-			fmt.Fprintf(w, "    %s\t%s\n", p.Policy, number(p.Rows, "row", "rows"))
-		}
-	}
+	st.Store.print(w, st.now)
 	for _, t := range st.Top {
 		if slices.ContainsFunc(st.Contacts, func(c contacts) bool { return c.rows == t.Policy && len(c.Newest) > 0 }) {
 			continue // its keys stand above already

@@ -14,7 +14,6 @@ import (
 	"exipol/helper/engine"
 	"exipol/helper/pools"
 	"exipol/helper/store"
-	"exipol/helper/store/sqlite"
 	"exipol/helper/testplan"
 )
 
@@ -25,7 +24,7 @@ func TestPrintedSafely(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := testplan.New(dir)
-	s, err := openStore(t.Context(), p, sqlite.Options{Create: true})
+	s, err := openStore(t.Context(), p, storeOptions{create: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,8 +34,8 @@ func TestPrintedSafely(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st, err := gather(t.Context(), p, s, p.Socket, 5)
-	if err != nil {
+	st := newStatus(t.Context(), p, p.Socket)
+	if err := st.gather(t.Context(), p, s, 5); err != nil {
 		t.Fatal(err)
 	}
 	st.Running = &helper.Status{Trouble: bad}

@@ -12,7 +12,6 @@ import (
 	"exipol/generator/plan"
 	"exipol/helper/desk"
 	"exipol/helper/store"
-	"exipol/helper/store/sqlite"
 )
 
 // deskStatus is what exipold status says of the abuse desk's work.
@@ -65,7 +64,7 @@ type untold struct {
 	givenUp []givenUp
 }
 
-func noticesOf(ctx context.Context, s *sqlite.Store, now time.Time) (untold, error) {
+func noticesOf(ctx context.Context, s store.Store, now time.Time) (untold, error) {
 	var u untold
 	all, err := s.Untold(ctx)
 	for _, n := range all {
@@ -83,7 +82,7 @@ func noticesOf(ctx context.Context, s *sqlite.Store, now time.Time) (untold, err
 }
 
 // deskOf is what the desk's tables say; nil where the plan needs none.
-func deskOf(ctx context.Context, p *plan.Plan, s *sqlite.Store, now time.Time, exim, config string) (*deskStatus, error) {
+func deskOf(ctx context.Context, p *plan.Plan, s store.Store, now time.Time, exim, config string) (*deskStatus, error) {
 	if !desk.Needed(p) {
 		return nil, nil
 	}

@@ -10,7 +10,6 @@ import (
 
 	"exipol/helper/engine"
 	"exipol/helper/store"
-	"exipol/helper/store/sqlite"
 	"exipol/internal/eximtest"
 )
 
@@ -24,9 +23,11 @@ func messageID(came time.Time, n int) string {
 	return fmt.Sprintf("%s-%06d-AB", id, n)
 }
 
-func TestStatusOfTheDesk(t *testing.T) {
+func TestStatusOfTheDesk(t *testing.T) { onEachStore(t, testStatusOfTheDesk) }
+
+func testStatusOfTheDesk(t *testing.T, put putStore) {
 	t.Parallel()
-	s := newImportSite(t)
+	s := newImportSite(t, put)
 	out, _ := s.do(0, "status", "--gateway", "mx1")
 	if !strings.Contains(strings.Join(strings.Fields(out), " "), "cases 0 open, 0 of them block") || strings.Contains(out, "messages in") {
 		t.Errorf("nothing yet:\n%s", out)
@@ -41,7 +42,7 @@ func TestStatusOfTheDesk(t *testing.T) {
 	dev, ino := inode(info)
 	place := fmt.Sprintf(`{"position":{"marks":[{"name":"mainlog","dev":%d,"ino":%d,"offset":900}]},"last":"2026-11-22T10:00:00Z"}`, dev, ino)
 	day := 24 * time.Hour
-	s.with(func(st *sqlite.Store) error {
+	s.with(func(st store.Store) error {
 		return st.Batch(t.Context(), func(tx engine.Transaction) error {
 			return tx.Apply([]engine.Write{
 				engine.OpenCase{Policy: "limit.stolen", Key: "bob", Tier: "block", Rank: 1, Blocks: true, At: now.Add(-6 * day).UnixMilli(), Who: "auth bob\x1b[2J", Owner: "auth:bob", Gateway: "mx1", Notify: []string{"notice.desk", "owner"}},
@@ -56,7 +57,7 @@ func TestStatusOfTheDesk(t *testing.T) {
 			})
 		})
 	})
-	s.with(func(st *sqlite.Store) error {
+	s.with(func(st store.Store) error {
 		all, err := st.ClaimNotices(t.Context(), "mx1", now.UnixMilli(), now.Add(time.Minute).UnixMilli(), 10)
 		if err != nil || len(all) != 2 {
 			return fmt.Errorf("%v: %v", all, err)

@@ -14,7 +14,7 @@ import (
 	"exipol/generator/plan"
 	"exipol/helper/engine"
 	"exipol/helper/follow"
-	"exipol/helper/store/sqlite"
+	"exipol/helper/store"
 )
 
 // logStatus is how far a log was read.
@@ -29,7 +29,7 @@ type logStatus struct {
 }
 
 // logsOf is how far the logs were read; nil where the plan counts nothing of them.
-func logsOf(ctx context.Context, p *plan.Plan, s *sqlite.Store, gateway string) ([]logStatus, error) {
+func logsOf(ctx context.Context, p *plan.Plan, s store.Store, gateway string) ([]logStatus, error) {
 	if !slices.ContainsFunc(p.Tables, func(t plan.Table) bool { return t.Name == plan.TableLogPlace }) {
 		return nil, nil
 	}

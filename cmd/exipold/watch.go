@@ -19,7 +19,7 @@ import (
 	"exipol/helper"
 	"exipol/helper/engine"
 	"exipol/helper/mainlog"
-	"exipol/helper/store/sqlite"
+	"exipol/helper/store"
 	"exipol/helper/watch"
 )
 
@@ -104,12 +104,12 @@ func (j *judges) Count(ctx context.Context, f func(tx engine.Transaction, count 
 }
 
 // take takes a plan.
-func (j *judges) take(p *plan.Plan, s *sqlite.Store, gateway string) error {
+func (j *judges) take(p *plan.Plan, s store.Store, gateway string) error {
 	e, err := engine.New(p)
 	if err != nil {
 		return fmt.Errorf("plan %s: %w", p.ID, err)
 	}
-	j.Store(&judge{p, &helper.Counter{Store: s, Engine: e, Gateway: gateway}})
+	j.Store(&judge{p, &helper.Counter{Store: s, Engine: e, Gateway: gateway, Clock: s.Now}})
 	return nil
 }
 
@@ -138,7 +138,7 @@ func runWatch(cmd *cobra.Command, o watchOptions) (err error) {
 	defer stop()
 	opening, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	s, err := openStore(opening, p, sqlite.Options{})
+	s, err := openStore(opening, p, storeOptions{gateway: gateway, patient: !o.once, log: log})
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func runWatch(cmd *cobra.Command, o watchOptions) (err error) {
 	}
 	w := watch.New(watch.Options{
 		Gateway: gateway, Plan: func() *plan.Plan { return now.Load().plan }, Counter: &now, Places: s,
-		Logs: o.logs, Lines: lines, Syslog: o.mainlog.syslog, Once: o.once, Log: log,
+		Logs: o.logs, Lines: lines, Syslog: o.mainlog.syslog, Once: o.once, Log: log, Now: s.Now,
 	})
 	if !o.once {
 		onHangup(ctx, func() { retake(o.plan, &now, s, gateway, log) })
@@ -188,7 +188,7 @@ func onHangup(ctx context.Context, f func()) {
 }
 
 // retake takes the plan file as it is now.
-func retake(file string, now *judges, s *sqlite.Store, gateway string, log *slog.Logger) {
+func retake(file string, now *judges, s store.Store, gateway string, log *slog.Logger) {
 	p, err := helper.ReadPlan(file)
 	if old := now.Load().plan; err == nil && !p.Store.Same(old.Store) {
 		err = fmt.Errorf("plan %s: its store is not the one in use: restart exipold to change it", p.ID)

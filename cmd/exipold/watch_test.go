@@ -13,11 +13,10 @@ import (
 
 	"exipol/generator/plan"
 	"exipol/helper/engine"
-	"exipol/helper/store/sqlite"
 )
 
 // bouncePlan writes a plan that counts bounces of its mainlog, and makes the store.
-func bouncePlan(t *testing.T, dir string) (file string) {
+func bouncePlan(t *testing.T, dir string, put putStore) (file string) {
 	t.Helper()
 	day := plan.Duration(24 * time.Hour)
 	change := func(p *plan.Plan) {
@@ -28,14 +27,13 @@ func bouncePlan(t *testing.T, dir string) (file string) {
 			Engine: plan.EngineHelper, Mode: plan.Enforce, OnFailure: plan.Pass, Windows: []plan.Duration{day},
 			Tiers: []plan.Tier{{Name: "slow", Over: []plan.Rate{{Count: 3, Per: day}}, Verdict: plan.Defer, Message: "later"}},
 		})
+		put(p)
 	}
 	if err := writePlan(dir, "plan.json", change); err != nil {
 		t.Fatal(err)
 	}
 	file = filepath.Join(dir, "plan.json")
-	if _, stderr, code := exipold("migrate", "--plan", file); code != 0 {
-		t.Fatal(stderr)
-	}
+	openPlanned(t, file)
 	return file
 }
 
@@ -57,12 +55,8 @@ func bouncing(at time.Time) string {
 
 func bouncesOf(t *testing.T, dir, owner string) (n int64) {
 	t.Helper()
-	s, err := sqlite.Open(t.Context(), filepath.Join(dir, "exipol.db"), sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if err := s.View(t.Context(), func(st engine.State) error {
+	s := openPlanned(t, filepath.Join(dir, "plan.json"))
+	if err := s.View(t.Context(), func(st engine.State) (err error) {
 		n, err = st.Bounces(owner, 0)
 		return err
 	}); err != nil {
@@ -71,9 +65,11 @@ func bouncesOf(t *testing.T, dir, owner string) (n int64) {
 	return n
 }
 
-func TestWatchOnce(t *testing.T) {
+func TestWatchOnce(t *testing.T) { onEachStore(t, testWatchOnce) }
+
+func testWatchOnce(t *testing.T, put putStore) {
 	dir := t.TempDir()
-	file, log := bouncePlan(t, dir), filepath.Join(dir, "mainlog")
+	file, log := bouncePlan(t, dir, put), filepath.Join(dir, "mainlog")
 	if _, stderr, code := exipold("watch", "--once", "--plan", file); code != 1 || !strings.Contains(stderr, "mainlog") {
 		t.Errorf("without a log: %d, %s", code, stderr)
 	}
@@ -115,7 +111,7 @@ func TestWatchOnce(t *testing.T) {
 // TestWatchFollows: it goes on until it is ended, and takes a new plan with SIGHUP.
 func TestWatchFollows(t *testing.T) {
 	dir := t.TempDir()
-	file, log := bouncePlan(t, dir), filepath.Join(dir, "mainlog")
+	file, log := bouncePlan(t, dir, func(*plan.Plan) {}), filepath.Join(dir, "mainlog")
 	if err := os.WriteFile(log, []byte(bouncing(time.Now())), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -97,7 +97,7 @@ func TestWorst(t *testing.T) {
 
 // A case whose policy acts on nobody does not look like a block.
 func TestIdleCases(t *testing.T) {
-	w := newDeskWorld(t)
+	w := newDeskWorld(t, func(*plan.Plan) {})
 	for _, policy := range []string{"limit.gone", "limit.watched", "limit.owners", "limit.hosts"} {
 		c := engine.OpenCase{Policy: policy, Key: "auth:bob", Tier: "block", Rank: 2, Blocks: true, At: 1, Who: "auth bob", Gateway: "mx1"}
 		if policy == "limit.hosts" {

@@ -3,6 +3,7 @@ package ddl
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -82,6 +83,40 @@ func TestNoReservedWords(t *testing.T) {
 					t.Errorf("%s: column %s of index %s does not exist, or is too long for one", table.Name, c, i.Name)
 				}
 			}
+		}
+	}
+}
+
+// The statements that change tables are those that package schema has databases run; here is how they read.
+func TestChanges(t *testing.T) {
+	column, index := plan.Column{Name: "note", Type: plan.Text}, plan.Index{Name: "seen_note", Columns: []string{"passes", "policy"}}
+	for kind, want := range map[string][]string{
+		plan.SQLite: {
+			"ALTER TABLE seen ADD COLUMN note TEXT NOT NULL DEFAULT ''",
+			"CREATE INDEX IF NOT EXISTS seen_note ON seen (passes, policy)",
+			"DROP INDEX IF EXISTS seen_note",
+			"ALTER TABLE seen DROP COLUMN note",
+			"DROP TABLE IF EXISTS seen",
+			"INSERT INTO meta (name, value) VALUES ('schema_version', '1') ON CONFLICT (name) DO NOTHING",
+			"UPDATE meta SET value = '1' WHERE name = 'schema_version' AND value = '7'",
+		},
+		plan.MySQL: {
+			"ALTER TABLE seen ADD COLUMN note TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL DEFAULT ('')",
+			"ALTER TABLE seen ADD INDEX seen_note (passes, policy)",
+			"ALTER TABLE seen DROP INDEX seen_note",
+			"ALTER TABLE seen DROP COLUMN note",
+			"DROP TABLE IF EXISTS seen",
+			"INSERT IGNORE INTO meta (name, value) VALUES ('schema_version', '1')",
+			"UPDATE meta SET value = '1' WHERE name = 'schema_version' AND value = '7'",
+		},
+	} {
+		d := Of(kind)
+		got := []string{
+			d.AddColumn("seen", column), d.AddIndex("seen", index), d.DropIndex("seen", index.Name), d.DropColumn("seen", column.Name),
+			d.DropTable("seen"), d.NoteVersion(0), d.NoteVersion(7),
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s:\n%q\nwant\n%q", kind, got, want)
 		}
 	}
 }

@@ -49,6 +49,8 @@ type Store interface {
 	Holder(ctx context.Context, name string) (holder string, until int64, err error)
 	// SeeGateway notes that a gateway is there; Seen is filled in.
 	SeeGateway(ctx context.Context, g Gateway) error
+	// LeaveGateway notes that the gateway which was started then has ended as it should.
+	LeaveGateway(ctx context.Context, name string, started int64) error
 	// Gateways are all that were seen in the last week, by name.
 	Gateways(ctx context.Context) ([]Gateway, error)
 
@@ -79,6 +81,7 @@ type Gateway struct {
 	Plans   []string `json:"plans"`   // that it answers by, newest first
 	Started int64    `json:"started"`
 	Seen    int64    `json:"seen"`
+	Ended   bool     `json:"ended,omitempty"` // as it should
 }
 
 // Health is how well a store is, as this process sees it.

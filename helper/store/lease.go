@@ -15,8 +15,8 @@ type Leaser interface {
 }
 
 // KeepLease prolongs a lease that holder has, until done is called, for work of which nobody knows how long it
-// takes. The context that it gives ends, with ErrLeaseLost as its cause, where another has the lease, and where the
-// store could not be asked for so long that another may have it.
+// takes. The context that it gives ends, with ErrLeaseLost as its cause, where another has the lease. That the
+// store cannot be asked is no such thing: then nobody else can take it either, and the work will meet that itself.
 func KeepLease(ctx context.Context, s Leaser, name, holder string, lasts time.Duration) (held context.Context, done func()) {
 	held, cancel := context.WithCancelCause(ctx)
 	ended := make(chan struct{})
@@ -24,18 +24,13 @@ func KeepLease(ctx context.Context, s Leaser, name, holder string, lasts time.Du
 		defer close(ended)
 		tick := time.NewTicker(lasts / 6)
 		defer tick.Stop()
-		until := time.Now().Add(lasts)
 		for {
 			select {
 			case <-held.Done():
 				return
 			case <-tick.C:
 			}
-			asked := time.Now()
-			ours, err := s.Lease(held, name, holder, lasts)
-			if ours {
-				until = asked.Add(lasts)
-			} else if err == nil || time.Now().After(until) {
+			if ours, err := s.Lease(held, name, holder, lasts); err == nil && !ours {
 				cancel(ErrLeaseLost)
 			}
 		}

@@ -68,6 +68,9 @@ func TestGateways(t *testing.T) {
 	}
 }
 
+// TestGatewaysOutbound: the same as TestOutboundGateways, on a database.
+func TestGatewaysOutbound(t *testing.T) { testOutboundGateways(t, mysqltest.Shared(t).Database()) }
+
 // TestGatewaysRuntime: what is said at one gateway at run time is in force there at once, and
 // at the other within two seconds.
 func TestGatewaysRuntime(t *testing.T) {

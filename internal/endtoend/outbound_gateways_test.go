@@ -7,15 +7,12 @@ import (
 
 	"exipol/generator/plan"
 	"exipol/helper/store"
-	"exipol/internal/mysqltest"
 )
 
 // TestOutboundGateways: two gateways that share a store. What they count adds up, one case
 // is opened, one notice sent, the block is in force on both, and so is the release.
 func TestOutboundGateways(t *testing.T) {
-	t.Parallel()
-	t.Run("one file", func(t *testing.T) { testOutboundGateways(t, plan.Store{}) })
-	t.Run("one database", func(t *testing.T) { testOutboundGateways(t, mysqltest.Shared(t).Database()) })
+	testOutboundGateways(t, plan.Store{})
 }
 
 func testOutboundGateways(t *testing.T, shared plan.Store) {

@@ -21,7 +21,7 @@ var _ copying.Store = (*Store)(nil)
 // patience is for how long a copy waits for a server after it has lost one.
 const patience = time.Minute
 
-// Snapshot implements copying.Store.
+// Snapshot implements copying.Store. Where somebody changes a table meanwhile it is store.ErrConflict.
 func (s *Store) Snapshot(ctx context.Context, f func(schema.Reader) error) error {
 	host, err := s.hosts.Use(ctx)
 	if err != nil {
@@ -40,9 +40,17 @@ func (s *Store) Snapshot(ctx context.Context, f func(schema.Reader) error) error
 		}
 		_ = conn.Close()
 	}
-	host.Failed(err)
+	if number(err) == erTableChanged {
+		return s.named(fmt.Errorf("%w (%w)", store.ErrConflict, err))
+	}
+	if !isUnfit(err) {
+		host.Failed(err)
+	}
 	return s.named(err)
 }
+
+// erTableChanged is for a table that was made, emptied or altered after the snapshot had begun.
+const erTableChanged = 1412
 
 // Insert implements copying.Store, in one statement.
 func (s *Store) Insert(ctx context.Context, t plan.Table, rows [][]any) error {

@@ -82,17 +82,6 @@ func TestMigrateAtOnce(t *testing.T) {
 	})
 }
 
-// Nor does it matter that they come to a cluster by different nodes.
-func TestMigrateCluster(t *testing.T) {
-	t.Parallel()
-	cluster := mysqltest.Cluster(t, 2)
-	c := Config{Store: cluster.Database()}
-	migrateAtOnce(t, 6, func(i int) Config {
-		c.Gateway, c.Store.Hosts = fmt.Sprintf("gw%d", i), []string{cluster.Nodes[i%2].Addr()}
-		return c
-	})
-}
-
 func migrateAtOnce(t *testing.T, n int, config func(i int) Config) {
 	t.Helper()
 	stores := make([]*Store, n)

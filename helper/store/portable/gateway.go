@@ -19,6 +19,14 @@ func (s *Store) SeeGateway(ctx context.Context, g store.Gateway) error {
 	})
 }
 
+// LeaveGateway implements store.Store.
+func (s *Store) LeaveGateway(ctx context.Context, name string, started int64) error {
+	return s.write(ctx, func(tx Tx) error {
+		_, err := tx.Exec("UPDATE gateway SET started_at = -1, seen_at = ? WHERE name = ? AND started_at = ?", s.config.Now().UnixMilli(), ShortName(name), started)
+		return err
+	})
+}
+
 // Gateways implements store.Store.
 func (s *Store) Gateways(ctx context.Context) (gateways []store.Gateway, err error) {
 	err = s.read(ctx, func(r Reader) error {
@@ -27,6 +35,9 @@ func (s *Store) Gateways(ctx context.Context) (gateways []store.Gateway, err err
 			var plans string
 			err := scan(&g.Name, &g.Version, &plans, &g.Started, &g.Seen)
 			g.Plans = strings.Fields(plans)
+			if g.Started < 0 { // LeaveGateway
+				g.Started, g.Ended = 0, true
+			}
 			gateways = append(gateways, g)
 			return err
 		}, "SELECT name, version, plans, started_at, seen_at FROM gateway WHERE seen_at > ? ORDER BY name", s.config.Now().UnixMilli()-keepGateway)

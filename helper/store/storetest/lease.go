@@ -149,6 +149,24 @@ func testGateways(t *testing.T, s Store) {
 	if all := list(); len(all) != 2 || all[1].Version != "v2" || !slices.Equal(all[1].Plans, []string{"c"}) || all[1].Started != 9 || all[1].Seen < before {
 		t.Errorf("seen again: %+v", all)
 	}
+	leave := func(name string, started int64) {
+		t.Helper()
+		if err := s.LeaveGateway(t.Context(), name, started); err != nil {
+			t.Fatal(err)
+		}
+	}
+	leave("mx2", 5) // another one of that name
+	if all := list(); all[1].Ended || all[1].Started != 9 {
+		t.Errorf("an earlier one has ended: %+v", all)
+	}
+	leave("mx2", 9)
+	if all := list(); !all[1].Ended || all[0].Ended || all[1].Seen < before {
+		t.Errorf("it has ended: %+v", all)
+	}
+	see(store.Gateway{Name: "mx2", Version: "v2", Plans: []string{"c"}, Started: 9})
+	if all := list(); all[1].Ended {
+		t.Errorf("it is there again: %+v", all)
+	}
 	see(store.Gateway{Name: "ä x", Version: strings.Repeat("ä", 99), Plans: []string{"\xff"}})
 	if all := list(); len(all) != 3 {
 		t.Errorf("an odd one: %+v", all)
