@@ -30,9 +30,17 @@ type stood struct {
 // standings are those that block now, those on probation, and those that were released no longer
 // ago than their policy's longest window: it counts nothing that was before.
 func (s *Store) standings(ctx context.Context, r Reader, now int64) (*engine.Standings, error) {
+	known := s.stood.remembered()
 	age := s.stood.begin()
-	last, found, err := s.stood.read(ctx, r, now)
+	last, found, err := s.readStandings(ctx, r, now, known)
 	return s.stood.end(age, last, found), err
+}
+
+// remembered is the number of the change that is remembered.
+func (s *stood) remembered() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
 }
 
 // begin is called before a reading.
@@ -43,17 +51,22 @@ func (s *stood) begin() (age int64) {
 	return s.age
 }
 
-// read gives what the table holds, and the number of its last change; 0 where that is what is remembered.
-func (s *stood) read(ctx context.Context, r Reader, now int64) (last int64, found *engine.Standings, err error) {
+// readStandings gives what the table holds, and the number of its last change; 0 where that is what is remembered.
+// A number below the one that was known before has come from another history: a backup was restored, or a replica that
+// lacked the last second is reached by the same name. Then nothing that is remembered can be relied on.
+func (s *Store) readStandings(ctx context.Context, r Reader, now, known int64) (last int64, found *engine.Standings, err error) {
 	var text string
 	err = r.QueryRowContext(ctx, "SELECT coalesce(max(value), '0') FROM meta WHERE name = ?", lastStandings).Scan(&text)
 	if err == nil {
 		last, err = number(lastStandings, text)
 	}
+	if err == nil && last < known {
+		s.Forget()
+	}
 	if err != nil || last == 0 { // no case ever
 		return 0, nil, err
 	}
-	if found, known := s.knows(last); known {
+	if found, known := s.stood.knows(last); known {
 		return 0, found, nil
 	}
 	var rows []engine.Standing

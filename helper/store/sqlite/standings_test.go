@@ -120,3 +120,41 @@ func BenchmarkRuntimeAfter(b *testing.B) {
 		}
 	}
 }
+
+// A store whose numbers go back has another history (a backup was restored): nothing that was remembered counts.
+func TestStandingsGoBack(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "exipol.db")
+	a, b := create(t, path, Options{}), create(t, path, Options{})
+	inForce := func(s *Store, key string) bool {
+		t.Helper()
+		r, err := s.Runtime(t.Context(), 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, _ := r.Standings.Find(storetest.Policy, key)
+		return st.InForce(10)
+	}
+	for _, key := range []string{"kept", "lost"} {
+		if _, err := a.Open(t.Context(), openCase(key, 5)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !inForce(a, "kept") || !inForce(a, "lost") {
+		t.Fatal("the blocks are not in force")
+	}
+	script(t, b, "DELETE FROM standing WHERE key_ = x'6c6f7374'; DELETE FROM desk_case WHERE id = 2; DELETE FROM audit WHERE case_id = 2; UPDATE meta SET value = value - 1 WHERE name IN ('last_standings', 'last_case')")
+	_ = inForce(a, "lost") // it looks twice a second
+	if _, err := b.Open(t.Context(), openCase("new", 5)); err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range map[string]*Store{"a": a, "b": b} {
+		if !inForce(s, "kept") || inForce(s, "lost") || !inForce(s, "new") {
+			t.Errorf("%s: kept %v, lost %v, new %v", name, inForce(s, "kept"), inForce(s, "lost"), inForce(s, "new"))
+		}
+	}
+	script(t, b, "DELETE FROM standing; DELETE FROM desk_case; DELETE FROM audit; DELETE FROM meta WHERE name IN ('last_standings', 'last_case')")
+	_ = inForce(a, "kept")
+	if inForce(a, "kept") {
+		t.Error("a block of a store that is empty now")
+	}
+}
