@@ -54,6 +54,9 @@ func (st *state) Count(policy, key string, window time.Duration, from, to int64)
 	c, known := st.m.counters[k]
 	if !known || !c.holds(of) {
 		st.m.wanted.counters.widen(k, of)
+		if known { // what is read takes the place of what was, which may be asked for again
+			st.m.wanted.counters.widen(k, c.stretch)
+		}
 		if err := st.missing(); err != nil {
 			return 0, err
 		}
@@ -75,6 +78,9 @@ func (st *state) Distinct(policy, key, of string, since, until, most int64) (n, 
 	if !known || !c.holds(within) || !knownOne {
 		if !known || !c.holds(within) {
 			st.m.wanted.crowds.widen(k, within)
+			if known {
+				st.m.wanted.crowds.widen(k, c.stretch)
+			}
 		}
 		st.m.wanted.members.add(one)
 		if err := st.missing(); err != nil {
@@ -125,7 +131,9 @@ func (st *state) Standing(policy, key string) (engine.Standing, bool, error) {
 	k := rowKey{policy, store.Short(key)}
 	if st.w != nil && st.w.opens(k) {
 		if guess, err := st.through(); guess || err != nil {
-			return engine.Standing{}, false, err
+			s := st.m.standings[k] // the key's last release stays, so that what is asked for next is guessed right
+			s.Policy, s.Key = policy, key
+			return s, s.Case != 0, err
 		}
 	}
 	s, known := st.m.standings[k]

@@ -92,3 +92,45 @@ func TestTogether(t *testing.T) {
 		}
 	}
 }
+
+// TestStretches: a decision may ask for one stretch of a counter, or of a crowd, and then for another.
+func TestStretches(t *testing.T) {
+	s := open(t, Config{Store: database(t, mysqltest.Shared(t)), Gateway: "gw"})
+	storetest.Do(t, s, storetest.Add("k", 1, 5), storetest.Add("k", 20, 7),
+		engine.PutDistinct{Policy: storetest.Policy, Key: "k", Member: "a", At: 3, Expires: 1 << 50}, engine.PutDistinct{Policy: storetest.Policy, Key: "k", Member: "b", At: 13, Expires: 1 << 50})
+	counts := func(st engine.State) error {
+		n, err := st.Count(storetest.Policy, "k", storetest.Window, 0, 5)
+		if err != nil || n == 0 {
+			return err
+		}
+		m, err := st.Count(storetest.Policy, "k", storetest.Window, 10, 30)
+		if err == nil && (n != 5 || m != 7) {
+			err = fmt.Errorf("%d and %d, want 5 and 7", n, m)
+		}
+		return err
+	}
+	crowds := func(st engine.State) error {
+		n, _, err := st.Distinct(storetest.Policy, "k", "a", 0, 5, 10)
+		if err != nil || n == 0 {
+			return err
+		}
+		m, _, err := st.Distinct(storetest.Policy, "k", "a", 10, 20, 10)
+		if err == nil && (n != 1 || m != 1) {
+			err = fmt.Errorf("%d and %d, want 1 and 1", n, m)
+		}
+		return err
+	}
+	for name, f := range map[string]func(engine.State) error{"counts": counts, "crowds": crowds} {
+		for way, run := range map[string]func() error{
+			"view": func() error { return s.View(t.Context(), f) },
+			"look": func() error { return s.Look(t.Context(), f) },
+			"update": func() error {
+				return s.Update(t.Context(), func(st engine.State) ([]engine.Write, error) { return nil, f(st) })
+			},
+		} {
+			if err := run(); err != nil {
+				t.Errorf("%s, %s: %v", name, way, err)
+			}
+		}
+	}
+}
