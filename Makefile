@@ -19,7 +19,7 @@ build:
 test: lint
 	scripts/setup test >&2
 	scripts/goldens
-	$(GO) test -race ./...
+	$(GO) test -race -timeout 30m ./...
 
 lint:
 	@unformatted=$$(gofmt -l cmd generator helper internal policies templates 2>/dev/null); \
