@@ -120,9 +120,16 @@ func (b *Bed) clean() {
 		b.t.Logf("kept %s", b.Root)
 		return
 	}
-	if err := os.RemoveAll(b.Root); err != nil {
-		b.t.Errorf("remove the bed: %v", err)
+	err := os.RemoveAll(b.Root)
+	for range 100 { // a delivery that was on its way may have written meanwhile
+		if err == nil {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+		b.endStragglers()
+		err = os.RemoveAll(b.Root)
 	}
+	b.t.Errorf("remove the bed: %v", err)
 }
 
 // endStragglers ends what still runs with this bed's configuration: sessions and

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"exipol/helper/engine"
 	"exipol/helper/store"
@@ -50,15 +51,21 @@ func TestTwoNodes(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	var rows int64
-	n := storetest.Count(t, all[0], "k", 0)
+	var n, rows int64
 	view := func(st engine.State) error {
 		row, _, err := st.Seen("list.x", "k")
 		rows = row.Passes
 		return err
 	}
-	if err := all[0].View(t.Context(), view); err != nil {
-		t.Fatal(err)
+	// What one node has committed last the other may have yet to apply.
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		n = storetest.Count(t, all[0], "k", 0)
+		if err := all[0].View(t.Context(), view); err != nil {
+			t.Fatal(err)
+		}
+		if n >= promised.Load() && rows == n || time.Now().After(end) {
+			break
+		}
 	}
 	if n < promised.Load() || n > promised.Load()+unknown.Load() || rows != n {
 		t.Errorf("%d promised, %d of which nobody knows, and %d and %d were kept", promised.Load(), unknown.Load(), n, rows)
