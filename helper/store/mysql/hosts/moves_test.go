@@ -83,8 +83,9 @@ func TestFailoverToAnotherServer(t *testing.T) {
 		// What is left of the store's at the second server is the connection by which it is looked at.
 		await(t, "the connections to close", func() bool { return connections(t, second, made.User) == "1" })
 	}
-	if n := b.logged("database host may be behind: it was not seen to follow the one that was in use before"); n != 4 {
-		t.Errorf("that a host may be behind was said %d times, want 4:\n%s", n, b.log)
+	// In the second round the first host may be lost before anybody has written there: then there is nothing to be behind of.
+	if n := b.logged("database host may be behind: it was not seen to follow the one that was in use before"); n != 3 && n != 4 {
+		t.Errorf("that a host may be behind was said %d times, want 3 or 4:\n%s", n, b.log)
 	}
 }
 
